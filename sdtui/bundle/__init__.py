@@ -1,0 +1,1 @@
+"""One model on disk: manifest, networks, tokenizer, scheduler settings."""

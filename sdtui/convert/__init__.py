@@ -1,0 +1,1 @@
+"""PyTorch modules to Core ML bundles."""

@@ -1,0 +1,1 @@
+"""Text to picture: one loop over any family, any scheduler."""

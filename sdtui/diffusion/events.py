@@ -1,0 +1,61 @@
+"""What a person wants to see while a picture is made. Light: the interface imports this."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """A small picture of the latents: ``rgb`` holds width * height * 3 bytes, row by row."""
+
+    width: int
+    height: int
+    rgb: bytes
+
+
+class Loading(msgspec.Struct, frozen=True, tag="loading"):
+    """A network is being loaded; ``network`` is its name in the bundle, ``index`` counts from 1."""
+
+    network: str
+    index: int
+    total: int
+
+
+class Encoding(msgspec.Struct, frozen=True, tag="encoding"):
+    """The prompts are on their way through the text encoder."""
+
+
+class Step(msgspec.Struct, frozen=True, tag="step"):
+    """Denoising step ``index`` of ``total`` is done; ``elapsed`` seconds since the first began."""
+
+    index: int
+    total: int
+    elapsed: float
+    preview: Preview | None = None
+
+    @property
+    def rate(self) -> float:
+        """Steps a second so far."""
+        return self.index / self.elapsed if self.elapsed > 0 else 0.0
+
+    @property
+    def remaining(self) -> float:
+        """Estimated seconds until the last step is done."""
+        return (self.total - self.index) * self.elapsed / self.index if self.index else 0.0
+
+
+class Decoding(msgspec.Struct, frozen=True, tag="decoding"):
+    """The latents are on their way through the VAE decoder."""
+
+
+PipelineEvent = Loading | Encoding | Step | Decoding
+
+
+class Seconds(msgspec.Struct, frozen=True):
+    """Where the time of one picture went. ``load`` is 0 when the networks were warm."""
+
+    load: float
+    text: float
+    denoise: float
+    decode: float
+    total: float

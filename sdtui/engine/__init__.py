@@ -1,0 +1,1 @@
+"""The resident working process and how to talk to it."""

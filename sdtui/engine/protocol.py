@@ -1,0 +1,151 @@
+"""What client, host and worker say to each other. Light: the interface imports this.
+
+A frame is a 4-byte big-endian length and one MessagePack message (msgspec tagged unions).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from sdtui.diffusion.events import PipelineEvent, Seconds
+from sdtui.request import GenerationRequest
+
+VERSION = 1
+
+State = Literal["queued", "running", "finished", "failed", "cancelled"]
+Warmth = Literal["cold", "loading", "warm", "busy"]
+
+
+# ---- a client asks -------------------------------------------------------------------------
+
+
+class Submit(msgspec.Struct, frozen=True, tag="submit"):
+    """Queue one picture (``count`` 1, seed drawn). ``job`` is the client's own unique name for it."""
+
+    job: str
+    request: GenerationRequest
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """Stop a job, running or queued."""
+
+    job: str
+
+
+class Watch(msgspec.Struct, frozen=True, tag="watch"):
+    """Send me a Snapshot now, and every job's events from here on."""
+
+
+class Ask(msgspec.Struct, frozen=True, tag="ask"):
+    """Send me one Snapshot."""
+
+
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
+    """Cancel everything and exit."""
+
+
+ClientMessage = Submit | Cancel | Watch | Ask | Stop
+
+
+# ---- the engine answers --------------------------------------------------------------------
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """An SdtuiError, across the socket."""
+
+    what: str
+    why: str
+    remedy: str
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """Bytes: resident in the engine's processes now and at most, used and present in the machine."""
+
+    engine: int
+    engine_peak: int
+    machine: int
+    machine_total: int
+
+
+class Result(msgspec.Struct, frozen=True):
+    """A finished picture: where its PNG is, its history id, and how it was made."""
+
+    path: str
+    picture: int
+    width: int
+    height: int
+    model: str
+    runtime: str
+    seconds: Seconds
+    peak_memory_bytes: int
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A job as the engine knows it."""
+
+    job: str
+    request: GenerationRequest
+    state: State
+    progress: PipelineEvent | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
+    """The engine at one moment: its process id, warmth, model, queue in order, and memory."""
+
+    version: int
+    pid: int
+    worker_pid: int | None
+    warmth: Warmth
+    model: str | None
+    runtime: str | None
+    jobs: list[Job]
+    memory: Memory
+
+
+class Queued(msgspec.Struct, frozen=True, tag="queued"):
+    """A job was accepted; ``ahead`` jobs come before it."""
+
+    job: str
+    request: GenerationRequest
+    ahead: int
+
+
+class Progress(msgspec.Struct, frozen=True, tag="progress"):
+    """A running job came one event further."""
+
+    job: str
+    event: PipelineEvent
+    memory: Memory
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """A picture is on disk and in the history."""
+
+    job: str
+    request: GenerationRequest
+    result: Result
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """A job ended without a picture; ``failure`` says why and what to do."""
+
+    job: str
+    failure: Failure
+
+
+class Cancelled(msgspec.Struct, frozen=True, tag="cancelled"):
+    """A job was stopped on request."""
+
+    job: str
+
+
+class Gauge(msgspec.Struct, frozen=True, tag="gauge"):
+    """Twice a second while someone watches: memory and warmth."""
+
+    memory: Memory
+    warmth: Warmth
+
+
+EngineMessage = Snapshot | Queued | Progress | Finished | Failed | Cancelled | Gauge

@@ -1,0 +1,1 @@
+"""Every picture ever made, and the request that made it."""

@@ -1,0 +1,71 @@
+"""One network behind one door: load it, feed it arrays, get arrays."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdtui.errors import SdtuiError
+from sdtui.request import ComputeUnits, Precision
+
+Array = NDArray[Any]
+
+
+class NetworkError(SdtuiError):
+    """A network cannot be read or run."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Shape and numpy dtype (``float16``, ``float32`` or ``int32``) of one input or output."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class Network(Protocol):
+    """A loaded Core ML network.
+
+    ``runtime`` says who runs it and how, as people read it: ``portable bf16``,
+    ``coreml cpu-and-ne``. ``weight_bytes`` is what its weights take on disk.
+    """
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    runtime: str
+    weight_bytes: int
+
+    def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once. Float inputs may be of any float dtype; float outputs arrive as float32.
+
+        Raises :class:`NetworkError` for a missing, unknown or wrongly shaped input.
+        """
+
+    def close(self) -> None:
+        """Give the memory back; the network cannot be used afterwards."""
+
+
+def load_network(
+    path: str | Path, compute_units: ComputeUnits = "all", precision: Precision = "auto"
+) -> Network:
+    """Load a ``.mlpackage`` or ``.mlmodelc``.
+
+    The Core ML framework runs it on macOS with precision ``auto``; the portable runtime runs it
+    everywhere else, and on a Mac when a precision is asked for. ``compute_units`` steers Core ML;
+    for the portable runtime, ``cpu-only`` keeps it off a GPU. Raises :class:`NetworkError` when
+    the path holds no network, or a broken one.
+    """
+    location = Path(path)
+    if sys.platform == "darwin" and precision == "auto":
+        from sdtui.runtime.apple import AppleNetwork
+
+        return AppleNetwork(location, compute_units)
+    from sdtui.runtime.portable import PortableNetwork
+
+    return PortableNetwork(location, compute_units, precision)
