@@ -1,0 +1,79 @@
+"""Files that a kill, a full disk or a stranger cannot leave half-written or untrustworthy."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from sdtui.errors import SdtuiError
+
+
+class FileError(SdtuiError):
+    """A file or folder cannot be used."""
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Replace ``file`` by ``content``, or leave it untouched. Raises OSError."""
+    with _written(file, content) as temporary:
+        temporary.replace(file)
+
+
+def create_atomically(file: Path, content: bytes) -> None:
+    """Make ``file`` with ``content``, or nothing. Raises FileExistsError rather than overwrite; OSError."""
+    with _written(file, content) as temporary:
+        try:
+            os.link(temporary, file)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            if file.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(file)) from None
+            temporary.rename(file)
+
+
+@contextlib.contextmanager
+def _written(file: Path, content: bytes) -> Iterator[Path]:
+    """``content`` on disk beside ``file`` under a temporary name, gone afterwards."""
+    temporary = file.with_name(f".sdtui-{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def private_folder(folder: Path) -> Path:
+    """Make ``folder`` (mode 0700) and check that it is ours alone: it may lie in a shared place.
+
+    Raises :class:`FileError` when it cannot be made or belongs to someone else.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise FileError(
+                f"{folder} cannot be trusted", "it is not a folder of yours", "remove it, or set SDTUI_HOME"
+            )
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise FileError(
+            f"{folder} cannot be used", reason(error), "make it writable, or set SDTUI_HOME"
+        ) from error
+    return folder
+
+
+def reason(error: OSError) -> str:
+    """Why the system refused, as people read it: ``no space left on device``."""
+    why = error.strerror or str(error) or type(error).__name__
+    return why[0].lower() + why[1:]

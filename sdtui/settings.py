@@ -1,0 +1,195 @@
+"""What the person chose, and where things live. Light: every process imports this."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import platformdirs
+import tomlkit
+from tomlkit.exceptions import ParseError, TOMLKitError
+
+from sdtui.errors import SdtuiError
+from sdtui.files import reason, write_atomically
+from sdtui.request import ComputeUnits, GenerationRequest, Precision, RandomSource, RequestError, Scheduler
+
+TerminalImages = Literal["auto", "kitty", "iterm2", "sixel", "half-block"]
+
+SOCKET_PATH_LIMIT = 100
+"""Bytes: macOS allows 103 in a Unix socket's address, Linux 107."""
+
+
+class SettingsError(SdtuiError):
+    """The settings on disk cannot be used."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders of one person's sdtui. None of them needs to exist yet."""
+
+    config: Path
+    data: Path
+    cache: Path
+    state: Path
+    runtime: Path
+
+    @property
+    def settings_file(self) -> Path:
+        return self.config / "settings.toml"
+
+    @property
+    def models(self) -> Path:
+        return self.data / "models"
+
+    @property
+    def pictures(self) -> Path:
+        return self.data / "pictures"
+
+    @property
+    def history_file(self) -> Path:
+        return self.data / "history.sqlite"
+
+    @property
+    def socket(self) -> Path:
+        return self.runtime / "engine.sock"
+
+    @property
+    def queue_file(self) -> Path:
+        return self.state / "queue.json"
+
+    @property
+    def log(self) -> Path:
+        return self.state / "engine.log"
+
+
+def places() -> Places:
+    """Where things live: the platform's folders, or all under ``SDTUI_HOME`` when it is set."""
+    home = os.environ.get("SDTUI_HOME")
+    if home:
+        root = Path(home).expanduser().absolute()
+        return Places(
+            config=root / "config",
+            data=root / "data",
+            cache=root / "cache",
+            state=root / "state",
+            runtime=_short_enough(root / "runtime"),
+        )
+    folders = platformdirs.PlatformDirs("sdtui", appauthor=False)
+    return Places(
+        config=folders.user_config_path,
+        data=folders.user_data_path,
+        cache=folders.user_cache_path,
+        state=folders.user_state_path,
+        runtime=_short_enough(folders.user_runtime_path),
+    )
+
+
+def _short_enough(runtime: Path) -> Path:
+    """``runtime``, or a stand-in in the temporary folder where its socket's address is too long."""
+    if len(os.fsencode(runtime / "engine.sock")) <= SOCKET_PATH_LIMIT:
+        return runtime
+    digest = hashlib.sha256(os.fsencode(runtime)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"sdtui-{os.getuid()}-{digest}"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The contents of settings.toml; every field has a default.
+
+    The first fields are what a new request starts with. ``unload_minutes`` is how long an idle
+    engine keeps the model in memory, ``engine_idle_minutes`` how long it stays at all.
+    Raises :class:`~sdtui.request.RequestError` when a value is out of range.
+    """
+
+    model: str | None = None
+    steps: int = 20
+    guidance_scale: float = 7.5
+    scheduler: Scheduler = "dpm++2m"
+    rng: RandomSource = "torch"
+    compute_units: ComputeUnits = "all"
+    precision: Precision = "auto"
+    negative_prompt: str = ""
+    theme: str = "sdtui"
+    terminal_images: TerminalImages = "auto"
+    unload_minutes: float = 10.0
+    engine_idle_minutes: float = 30.0
+
+    def __post_init__(self) -> None:
+        self.request("anything")
+        for field in ("unload_minutes", "engine_idle_minutes"):
+            if not 0 <= getattr(self, field) <= 60 * 24 * 365:
+                raise RequestError(field, "it is outside 0 to a year", "choose minutes inside")
+
+    def request(self, prompt: str) -> GenerationRequest:
+        """A request for ``prompt`` with everything else as the settings say."""
+        return GenerationRequest(
+            prompt=prompt,
+            negative_prompt=self.negative_prompt,
+            model=self.model,
+            steps=self.steps,
+            guidance_scale=self.guidance_scale,
+            scheduler=self.scheduler,
+            rng=self.rng,
+            compute_units=self.compute_units,
+            precision=self.precision,
+        )
+
+
+def load_settings() -> Settings:
+    """The settings on disk, or the defaults where there are none.
+
+    Raises :class:`SettingsError` naming the line or the field; the file is left as it is.
+    """
+    file = places().settings_file
+    document = _read_document(file)
+    try:
+        return msgspec.convert(document.unwrap(), Settings)
+    except RequestError as error:
+        why = f"{error.field}: {error.why}"
+    except msgspec.ValidationError as error:
+        why = str(error)
+    raise SettingsError(f"{file} cannot be used", why, "correct that value, or delete the line")
+
+
+def save_settings(settings: Settings) -> None:
+    """Write what differs from the file, keeping the person's comments and order; all or nothing.
+
+    A value that equals its default and is not in the file is left out of it. Raises
+    :class:`SettingsError` when the file on disk is broken or cannot be written.
+    """
+    file = places().settings_file
+    document = _read_document(file)
+    defaults = msgspec.to_builtins(Settings())
+    for field, value in msgspec.to_builtins(settings).items():
+        if value is None:
+            document.pop(field, None)
+        elif field in document:
+            if document.unwrap()[field] != value:
+                document[field] = value
+        elif value != defaults[field]:
+            document[field] = value
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file.resolve(), tomlkit.dumps(document).encode())
+    except OSError as error:
+        raise SettingsError(
+            f"{file} cannot be written", reason(error), "make room or make it writable"
+        ) from error
+
+
+def _read_document(file: Path) -> tomlkit.TOMLDocument:
+    try:
+        return tomlkit.parse(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return tomlkit.document()
+    except ParseError as error:
+        why = f"line {error.line}: {str(error).split(' at line ')[0]}"
+    except (TOMLKitError, UnicodeDecodeError) as error:
+        why = str(error)
+    except OSError as error:
+        why = reason(error)
+    raise SettingsError(f"{file} cannot be read", why, "correct it, or move it away to start anew")
