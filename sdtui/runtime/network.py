@@ -66,6 +66,6 @@ def load_network(
         from sdtui.runtime.apple import AppleNetwork
 
         return AppleNetwork(location, compute_units)
-    from sdtui.runtime.portable import PortableNetwork
+    from sdtui.runtime.portable.network import PortableNetwork
 
     return PortableNetwork(location, compute_units, precision)

@@ -1,0 +1,102 @@
+"""What is known before a network runs: weights and parameters, decompressed when asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sdtui.runtime.portable.ops.constexpr import CONSTEXPR
+from sdtui.runtime.portable.package import Package
+from sdtui.runtime.portable.program import Array, Function, Operation, Value
+from sdtui.runtime.portable.wire import MalformedError
+
+Content = Array | str | tuple[str, ...]
+
+
+class Constants:
+    """The constants of one function, as arrays, as parameters or as tensors on one device.
+
+    Nothing is read until it is asked for, and arrays are not kept: a palettized weight exists in
+    memory only as the tensor that is made of it.
+    """
+
+    def __init__(self, package: Package, function: Function, device: torch.device) -> None:
+        self._package = package
+        self._device = device
+        self._sources = {
+            output.name: operation
+            for operation in function.operations
+            if operation.type == "const" or operation.type in CONSTEXPR
+            for output in operation.outputs
+        }
+        self._folded: dict[str, Tensor] = {}
+        self._tensors: dict[tuple[str, torch.dtype | None], Tensor] = {}
+
+    def __contains__(self, argument: str | Value) -> bool:
+        return isinstance(argument, Value) or argument in self._sources or argument in self._folded
+
+    def fold(self, name: str, tensor: Tensor) -> None:
+        """Take the result of an operation on constants as a constant."""
+        self._folded[name] = tensor
+
+    def parameter(self, argument: str | Value) -> Any:
+        """A constant as a Python number or text, or a tuple of them."""
+        if isinstance(argument, str) and argument in self._folded:
+            return _plain(self._folded[argument].cpu().numpy())
+        content = self._content(argument)
+        return _plain(content) if isinstance(content, np.ndarray) else content
+
+    def tensor(self, argument: str | Value, half: torch.dtype | None = None) -> Tensor:
+        """A constant as a tensor: floats in fp32 or ``half``, integers in int32, or bool."""
+        if isinstance(argument, Value):
+            return self._tensor(self._array(argument), half)
+        if argument in self._folded:
+            folded = self._folded[argument]
+            return folded.to(half) if half is not None and folded.is_floating_point() else folded
+        if (argument, half) not in self._tensors:
+            self._tensors[argument, half] = self._tensor(self._array(argument), half)
+        return self._tensors[argument, half]
+
+    def _tensor(self, array: Array, half: torch.dtype | None) -> Tensor:
+        if array.dtype.kind == "f":
+            # A copy, so that the tensor does not depend on the file any more.
+            return torch.tensor(array).to(self._device, half or torch.float32)
+        kind = torch.bool if array.dtype.kind == "b" else torch.int32
+        return torch.tensor(array.astype(np.int64)).to(self._device, kind)
+
+    def _array(self, argument: str | Value) -> Array:
+        content = self._content(argument)
+        if not isinstance(content, np.ndarray):
+            raise MalformedError("a text stands where numbers belong")
+        return content
+
+    def _content(self, argument: str | Value) -> Content:
+        if isinstance(argument, Value):
+            return self._package.array(argument)
+        source = self._sources.get(argument)
+        if source is None:
+            raise MalformedError(f"{argument} is not a constant")
+        if source.type == "const":
+            return self._content(_single(source, "val"))
+        return self._decompressed(source)
+
+    def _decompressed(self, operation: Operation) -> Array:
+        arguments = {name: self._content(_single(operation, name)) for name in operation.inputs}
+        try:
+            return np.asarray(CONSTEXPR[operation.type](**arguments))
+        except (TypeError, ValueError, KeyError, IndexError) as error:
+            raise MalformedError(f"the weight {operation.name} cannot be decompressed") from error
+
+
+def _single(operation: Operation, name: str) -> str | Value:
+    bound = operation.inputs.get(name, ())
+    if len(bound) != 1:
+        raise MalformedError(f"{operation.type} {operation.name} has no single {name}")
+    return bound[0]
+
+
+def _plain(array: Array) -> Any:
+    return array.item() if array.ndim == 0 else tuple(array.tolist())

@@ -1,0 +1,126 @@
+"""A Core ML network run by torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sdtui.request import ComputeUnits, Precision
+from sdtui.runtime.inputs import checked
+from sdtui.runtime.network import Array, NetworkError, TensorSpec
+from sdtui.runtime.portable.constants import Constants
+from sdtui.runtime.portable.package import Package, open_package, reading
+from sdtui.runtime.portable.plan import Plan, prepare
+
+_NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", None: "fp32"}
+_OPERATION_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, MemoryError)
+
+
+class PortableNetwork:
+    """A network on CPU or CUDA. The same inputs give the same bytes.
+
+    ``precision`` is that of the operations that multiply, where the program declares fp16; what it
+    declares as fp32 is computed in fp32. ``auto`` is fp16 on CUDA, bf16 on a processor that has it,
+    else fp32. Raises :class:`NetworkError` when the path holds no network, or a broken one.
+    """
+
+    def __init__(
+        self, path: Path, compute_units: ComputeUnits = "all", precision: Precision = "auto"
+    ) -> None:
+        self._device = _device(compute_units)
+        half = _half(precision, self._device)
+        package = open_package(path)
+        self._name = path.name
+        self.inputs: Mapping[str, TensorSpec] = package.inputs
+        self.outputs: Mapping[str, TensorSpec] = package.outputs
+        self.weight_bytes = package.weight_bytes
+        self._plan: Plan | None = _plan(package, self._device, half)
+        where = " cuda" if self._device.type == "cuda" else ""
+        self.runtime = f"portable {_NAMES[self._plan.half]}{where}"
+
+    def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once: arrays of the shapes of ``inputs`` to float32 or int32 arrays, by name.
+
+        Raises :class:`NetworkError` for a missing, unknown or wrongly shaped input, and when an
+        operation fails, for want of memory for example.
+        """
+        if self._plan is None:
+            raise NetworkError(f"cannot run {self._name}", "it is closed", "load it again")
+        arrays = checked(self._name, self.inputs, inputs)
+        with torch.inference_mode(), torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
+            results = self._run(self._plan, arrays)
+        return {name: _array(results[name]) for name in self.outputs}
+
+    def close(self) -> None:
+        """Give the memory back; the network cannot be used afterwards."""
+        self._plan = None
+
+    def _run(self, plan: Plan, arrays: Mapping[str, Array]) -> dict[str, Tensor]:
+        registers = list(plan.registers)
+        for name, slot in plan.inputs.items():
+            registers[slot] = torch.tensor(arrays[name]).to(self._device)
+        for step in plan.steps:
+            try:
+                result = step.run(*[registers[slot] for slot in step.inputs])
+            except _OPERATION_ERRORS as error:
+                raise self._failure(step.operation, error) from error
+            if isinstance(result, Tensor):
+                registers[step.outputs[0]] = result
+            else:
+                for slot, part in zip(step.outputs, result, strict=True):
+                    registers[slot] = part
+            for slot in step.dead:
+                registers[slot] = None
+        results = {name: registers[slot] for name, slot in plan.outputs.items()}
+        return {name: tensor for name, tensor in results.items() if tensor is not None}
+
+    def _failure(self, operation: str, error: Exception) -> NetworkError:
+        text = str(error).strip().partition("\n")[0].rstrip(".")
+        what = f"cannot run {self._name}"
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "alloc" in text:
+            return NetworkError(what, "memory ran out", "close other programs, or use a smaller model")
+        return NetworkError(what, f"its operation {operation} failed ({text})", "convert the model again")
+
+
+def _plan(package: Package, device: torch.device, half: torch.dtype | None) -> Plan:
+    function = package.model.function
+    with reading(package.path), torch.inference_mode():
+        try:
+            return prepare(function, Constants(package, function, device), half)
+        except _OPERATION_ERRORS as error:
+            raise NetworkError(
+                f"cannot load {package.path.name}",
+                f"its program is broken ({error})",
+                "convert the model again",
+            ) from error
+
+
+def _device(compute_units: ComputeUnits) -> torch.device:
+    return torch.device("cuda" if compute_units != "cpu-only" and torch.cuda.is_available() else "cpu")
+
+
+def _half(precision: Precision, device: torch.device) -> torch.dtype | None:
+    if precision == "fp16" and device.type == "cpu":
+        raise NetworkError(
+            "cannot run in fp16", "a processor takes hundreds of times longer in it", "choose fp32 or bf16"
+        )
+    if precision == "auto":
+        if device.type == "cuda":
+            return torch.float16
+        return torch.bfloat16 if _native_bf16() else None
+    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def _native_bf16() -> bool:
+    """Whether the processor multiplies bf16 itself; where it does not, torch is slower in it."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def _array(tensor: Tensor) -> Array:
+    kind = torch.float32 if tensor.is_floating_point() else torch.int32
+    return np.array(tensor.to("cpu", kind).numpy())

@@ -1,0 +1,14 @@
+"""The operations of MIL as torch functions, by family."""
+
+from sdtui.runtime.portable.ops import (  # noqa: F401 - each family registers its operations
+    elementwise,
+    indexing,
+    linear,
+    normalisation,
+    reduction,
+    resampling,
+    shape,
+)
+from sdtui.runtime.portable.ops.registry import OPERATIONS, Kernel
+
+__all__ = ["OPERATIONS", "Kernel"]

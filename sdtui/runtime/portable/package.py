@@ -1,0 +1,135 @@
+"""A ``.mlpackage`` on disk: the model that it holds, and its weights."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sdtui.runtime.network import NetworkError, TensorSpec
+from sdtui.runtime.portable.program import NUMPY_DTYPES, Array, Blob, Feature, Model, Value
+from sdtui.runtime.portable.specification import known, read_model
+from sdtui.runtime.portable.weights import WeightFile
+from sdtui.runtime.portable.wire import MalformedError
+
+_MODEL_PATH = "@model_path/"
+_SPEC_DTYPES = ("fp16", "fp32", "int32")
+
+
+@dataclass(frozen=True, eq=False)
+class Package:
+    """A network's files. ``folder`` is where the model file lies, which weight paths start from."""
+
+    path: Path
+    folder: Path
+    model: Model
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    _weights: dict[str, WeightFile] = field(default_factory=dict, repr=False)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size on disk of everything beside the program itself."""
+        return sum(file.stat().st_size for file in self.folder.glob("weights/*") if file.is_file())
+
+    def array(self, value: Value) -> Array | str | tuple[str, ...]:
+        """What a constant holds; a view of the weight file where it is kept there.
+
+        Raises MalformedError when the file is missing, cut short, or holds something else.
+        """
+        if not isinstance(value.data, Blob):
+            return value.data
+        blob = value.data
+        return self._file(blob.file).read(blob.offset, value.type.dtype, known(value.type.shape))
+
+    def _file(self, name: str) -> WeightFile:
+        if name not in self._weights:
+            path = _inside(self.folder, name.removeprefix(_MODEL_PATH))
+            if not path.is_file():
+                raise MalformedError(f"{path.name} is missing")
+            self._weights[name] = WeightFile(path)
+        return self._weights[name]
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever can be wrong with the files at ``path`` into a NetworkError."""
+    remedy = "get the model again, or convert it again"
+    try:
+        yield
+    except MalformedError as error:
+        raise NetworkError(f"cannot load {path.name}", str(error), remedy) from error
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise NetworkError(f"cannot load {path.name}", why, "check the file and its permissions") from error
+
+
+def open_package(path: Path) -> Package:
+    """Read what a ``.mlpackage`` says about its network; weights are read when asked for.
+
+    Raises NetworkError when there is no such package, or a broken one.
+    """
+    if not path.exists():
+        raise NetworkError(f"cannot load {path.name}", f"{path} does not exist", "check the path")
+    if path.suffix == ".mlmodelc" or (path / "coremldata.bin").exists():
+        raise NetworkError(
+            f"cannot load {path.name}",
+            "the portable runtime does not read compiled models yet",
+            "use the .mlpackage that it was compiled from",
+        )
+    if not (path / "Manifest.json").is_file():
+        raise NetworkError(
+            f"cannot load {path.name}", "it is not an .mlpackage", "choose the folder of a Core ML model"
+        )
+    with reading(path):
+        file = _model_file(path)
+        model = read_model(file.read_bytes())
+        declared = {value.name: value for value in model.function.inputs}
+        made = {output.name: output for op in model.function.operations for output in op.outputs}
+        return Package(
+            path=path,
+            folder=file.parent,
+            model=model,
+            inputs=_specs(model.inputs, declared),
+            outputs=_specs(model.outputs, declared | made),
+        )
+
+
+def _model_file(path: Path) -> Path:
+    try:
+        manifest: Any = json.loads((path / "Manifest.json").read_bytes())
+        entry = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise MalformedError("its Manifest.json names no model") from error
+    file = _inside(path / "Data", str(entry))
+    if not file.is_file():
+        raise MalformedError(f"{file.name} is missing")
+    return file
+
+
+def _inside(folder: Path, relative: str) -> Path:
+    """``folder / relative``, which must not lead out of the folder."""
+    path = folder / relative
+    if "\0" in relative or not path.resolve().is_relative_to(folder.resolve()):
+        raise MalformedError("it points outside its own folder")
+    return path
+
+
+def _specs(features: tuple[Feature, ...], declared: Mapping[str, Any]) -> dict[str, TensorSpec]:
+    return {feature.name: _spec(feature, declared) for feature in features}
+
+
+def _spec(feature: Feature, declared: Mapping[str, Any]) -> TensorSpec:
+    if feature.name not in declared:
+        raise MalformedError(f"its program has no {feature.name!r}")
+    if feature.type.dtype not in _SPEC_DTYPES:
+        raise MalformedError(f"its {feature.name!r} has the unsupported type {feature.type.dtype}")
+    shape = known(feature.type.shape or declared[feature.name].type.shape)
+    if any(size < 0 for size in shape):
+        raise MalformedError(f"its {feature.name!r} has a negative size")
+    return TensorSpec(shape, np.dtype(NUMPY_DTYPES[feature.type.dtype].newbyteorder("=")))
