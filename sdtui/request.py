@@ -59,6 +59,9 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     def __post_init__(self) -> None:
         if not self.prompt.strip():
             raise RequestError("prompt", "it is empty", "write what the picture should show")
+        for field in ("prompt", "negative_prompt", "model"):
+            if not _is_text(getattr(self, field) or ""):
+                raise RequestError(field, "it holds bytes that are not text", "write it in UTF-8")
         if not 1 <= self.steps <= MAX_STEPS:
             raise RequestError("steps", f"{self.steps} is outside 1 to {MAX_STEPS}", "20 is a good start")
         if not (math.isfinite(self.guidance_scale) and 0 <= self.guidance_scale <= 100):
@@ -118,3 +121,12 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
             return msgspec.json.decode(text, type=cls)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise RequestError("request", str(error), "send a request as sdtui writes it") from error
+
+
+def _is_text(value: str) -> bool:
+    """Whether UTF-8 can say it: an argument with undecodable bytes arrives as lone surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

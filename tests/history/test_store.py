@@ -1,0 +1,138 @@
+"""The history on a real SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sdtui.history import History, HistoryError, Origin, PictureRecord
+from sdtui.history.migrations import MIGRATIONS
+from sdtui.request import GenerationRequest
+
+
+def add(history: History, prompt: str, *, negative: str = "", job: str | None = None) -> PictureRecord:
+    request = GenerationRequest(prompt=prompt, negative_prompt=negative, seed=7)
+    return history.add(
+        path=Path(f"/pictures/{prompt}.png"),
+        origin=Origin(
+            request=request, model="starter", model_hash="ab" * 32, runtime="portable fp32", version="1"
+        ),
+        size=(64, 48),
+        seconds={"load": 0.0, "total": 1.5},
+        peak_memory_bytes=2**33,
+        job=job,
+    )
+
+
+def test_a_picture_is_found_again_as_it_was_added(tmp_path: Path) -> None:
+    before = datetime.now(UTC)
+    with History(tmp_path / "new" / "history.sqlite") as history:
+        added = add(history, "a red apple", job="j1")
+        assert history.get(added.id) == added
+        assert history.of_job("j1") == added
+        assert history.of_job("j2") is None
+        assert history.get(added.id + 1) is None
+    assert before <= added.created <= datetime.now(UTC)
+    assert (added.width, added.height) == (64, 48)
+
+
+def test_recent_pages_backwards(tmp_path: Path) -> None:
+    with History(tmp_path / "history.sqlite") as history:
+        ids = [add(history, f"picture {number}").id for number in range(5)]
+        first = history.recent(limit=2)
+        second = history.recent(limit=2, before=first[-1].id)
+        assert [record.id for record in first + second] == ids[:0:-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("apple", ["green apple", "red apple"]),
+        ("app", ["green apple", "red apple"]),
+        ("APPLE red", ["red apple"]),
+        ("cafe", ["café"]),
+        ("blurry", ["green apple"]),
+        ("starter", ["café", "green apple", "red apple"]),
+        ("", ["café", "green apple", "red apple"]),
+        ("pear", []),
+        ('"; DROP TABLE picture --', []),
+        ("* OR NOT", []),
+        ("!!!", []),
+    ],
+)
+def test_search_finds_words_and_their_beginnings(tmp_path: Path, text: str, found: list[str]) -> None:
+    with History(tmp_path / "history.sqlite") as history:
+        add(history, "red apple")
+        add(history, "green apple", negative="blurry")
+        add(history, "café")
+        assert [record.request.prompt for record in history.search(text)] == found
+
+
+def test_several_processes_add_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "history.sqlite"
+    program = (
+        "import sys; from pathlib import Path; from sdtui.history import History\n"
+        "from tests.history.test_store import add\n"
+        "with History(Path(sys.argv[1])) as history:\n"
+        "    for number in range(20): add(history, f'{sys.argv[2]} {number}')\n"
+    )
+    writers = [
+        subprocess.Popen([sys.executable, "-c", program, str(file), name], stderr=subprocess.PIPE)
+        for name in ("one", "two", "three")
+    ]
+    for writer in writers:
+        _, complaint = writer.communicate(timeout=60)
+        assert writer.returncode == 0, complaint.decode()
+    with History(file) as history:
+        assert len(history.recent(limit=100)) == 60
+        assert len(history.search("two", limit=100)) == 20
+
+
+def test_a_job_is_remembered_once(tmp_path: Path) -> None:
+    with History(tmp_path / "history.sqlite") as history:
+        add(history, "first", job="j1")
+        with pytest.raises(HistoryError):
+            add(history, "again", job="j1")
+        assert [record.request.prompt for record in history.search("")] == ["first"]
+        assert history.search("again") == []
+
+
+def test_a_later_schema_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "history.sqlite"
+    History(file).close()
+    connection = sqlite3.connect(file)
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    connection.close()
+    with pytest.raises(HistoryError, match="update sdtui"):
+        History(file)
+
+
+def test_a_file_that_is_no_database_is_not_touched(tmp_path: Path) -> None:
+    file = tmp_path / "history.sqlite"
+    file.write_text("this is not a database, but it may be dear to someone " * 40)
+    content = file.read_bytes()
+    with pytest.raises(HistoryError, match="not a database"):
+        History(file)
+    assert file.read_bytes() == content
+
+
+def test_a_full_disk_is_an_error_and_the_rows_stay(tmp_path: Path) -> None:
+    with History(tmp_path / "history.sqlite") as history:
+        add(history, "kept")
+        pages = history._connection.execute("PRAGMA page_count").fetchone()[0]
+        history._connection.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(HistoryError, match="full"):
+            add(history, "too much " * 10_000)
+        assert [record.request.prompt for record in history.recent()] == ["kept"]
+
+
+def test_a_read_only_file_is_an_error(tmp_path: Path) -> None:
+    with History(tmp_path / "history.sqlite") as history:
+        history._connection.execute("PRAGMA query_only = ON")
+        with pytest.raises(HistoryError, match="readonly"):
+            add(history, "never")
