@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,22 @@ def _written(file: Path, content: bytes) -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def create_folder_atomically(folder: Path) -> Iterator[Path]:
+    """Yield a path to make ``folder`` at; it becomes ``folder`` when the block ends, or vanishes.
+
+    The path has the same name and lies in a hidden folder beside it. Raises FileExistsError rather
+    than overwrite; OSError.
+    """
+    if folder.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".sdtui-", dir=folder.parent) as hidden:
+        unfinished = Path(hidden) / folder.name
+        yield unfinished
+        unfinished.rename(folder)
 
 
 def private_folder(folder: Path) -> Path:
