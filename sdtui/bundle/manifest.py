@@ -9,6 +9,9 @@ import msgspec
 NetworkRole = Literal["text_encoder", "unet", "vae_decoder", "vae_encoder"]
 Family = Literal["sd"]
 
+FORMAT = 1
+"""What this version writes, and the latest that it reads."""
+
 
 class NetworkEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One network: its file name in the bundle folder, content hash, and its accuracy.
@@ -34,10 +37,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """A model: how its networks fit together, and what it is.
 
     ``width`` and ``height`` are pixels; ``scale`` is pixels per latent along one side.
-    VAE decoder input = latents / ``scaling_factor`` + ``shift_factor``.
+    VAE decoder input = latents / ``scaling_factor`` + ``shift_factor``. A prompt is padded to
+    ``token_length`` tokens with ``pad_token``.
     """
 
-    format: int = 1
+    format: int = FORMAT
     name: str
     title: str
     description: str = ""
@@ -50,5 +54,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     scaling_factor: float
     shift_factor: float = 0.0
     token_length: int = 77
+    pad_token: str = "<|endoftext|>"
     preview: Preview | None = None
     networks: dict[NetworkRole, NetworkEntry]

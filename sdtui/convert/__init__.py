@@ -1,1 +1,1 @@
-"""PyTorch modules to Core ML bundles."""
+"""Torch modules to Core ML networks and bundles."""

@@ -1,0 +1,152 @@
+"""A whole Stable Diffusion pipeline of torch modules to one bundle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from torch import nn
+
+from sdtui.bundle.bundle import (
+    MANIFEST_FILE,
+    MERGES_FILE,
+    SCHEDULER_FILE,
+    VOCABULARY_FILE,
+    network_sha256,
+)
+from sdtui.bundle.manifest import Manifest, NetworkEntry, NetworkRole, Preview
+from sdtui.convert import source
+from sdtui.convert.accuracy import measure
+from sdtui.convert.network import ComputePrecision, Target, convert_network
+from sdtui.convert.source import ConversionError, Source
+from sdtui.files import create_folder_atomically, reason
+
+NETWORK_FILES: Mapping[NetworkRole, str] = {
+    "text_encoder": "TextEncoder.mlpackage",
+    "unet": "Unet.mlpackage",
+    "vae_decoder": "VAEDecoder.mlpackage",
+    "vae_encoder": "VAEEncoder.mlpackage",
+}
+"""The names that Apple's bundles use."""
+
+
+def convert_pipeline(
+    text_encoder: nn.Module,
+    tokenizer: Path,
+    unet: nn.Module,
+    vae: nn.Module,
+    scheduler_config: Mapping[str, Any],
+    output: Path,
+    *,
+    name: str,
+    title: str,
+    description: str = "",
+    licence: str = "",
+    width: int,
+    height: int,
+    token_length: int = 77,
+    batch: int = 2,
+    preview: Preview | None = None,
+    target: Target = "macOS13",
+    precision: ComputePrecision = "fp16",
+    nbits: Mapping[NetworkRole, int] | None = None,
+) -> Manifest:
+    """Convert a Stable Diffusion 1.x or 2.x pipeline; ``output`` appears whole or not at all.
+
+    ``text_encoder`` is a transformers CLIPTextModel, ``unet`` a diffusers UNet2DConditionModel,
+    ``vae`` a diffusers AutoencoderKL, all float32; ``tokenizer`` a folder with vocab.json and
+    merges.txt; ``scheduler_config`` what a diffusers scheduler_config.json holds. ``width`` and
+    ``height`` are pixels. ``batch`` is the UNet's: 2 takes both prompts at once. ``nbits`` palettizes
+    the networks that it names. Raises :class:`ConversionError`; an existing ``output`` is refused.
+    """
+    vocabulary, pad_token = _read_tokenizer(tokenizer)
+    config: Any = vae.config
+    scale = 2 ** (len(config.block_out_channels) - 1)
+    if width % scale or height % scale:
+        raise ConversionError(
+            f"{name} cannot be converted",
+            f"{width} x {height} are not multiples of {scale} pixels",
+            "choose a size that is",
+        )
+    rows, columns = height // scale, width // scale
+    sources = (
+        source.text_encoder(
+            text_encoder, vocabulary["<|startoftext|>"], vocabulary["<|endoftext|>"], token_length
+        ),
+        source.unet(unet, rows, columns, token_length, batch),
+        source.vae_decoder(vae, rows, columns),
+        source.vae_encoder(vae, height, width),
+    )
+    try:
+        with create_folder_atomically(output) as folder:
+            folder.mkdir()
+            manifest = Manifest(
+                name=name,
+                title=title,
+                description=description,
+                licence=licence,
+                width=width,
+                height=height,
+                scale=scale,
+                latent_channels=config.latent_channels,
+                scaling_factor=config.scaling_factor,
+                shift_factor=config.shift_factor or 0.0,
+                token_length=token_length,
+                pad_token=pad_token,
+                preview=preview,
+                networks=convert_networks(
+                    sources, folder, target=target, precision=precision, nbits=nbits or {}
+                ),
+            )
+            for file in (VOCABULARY_FILE, MERGES_FILE):
+                shutil.copyfile(tokenizer / file, folder / file)
+            (folder / SCHEDULER_FILE).write_text(json.dumps(dict(scheduler_config), indent=2) + "\n")
+            (folder / MANIFEST_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
+    except OSError as error:
+        raise ConversionError(
+            f"{output} cannot be written", reason(error), "choose another place, or make room"
+        ) from error
+    return manifest
+
+
+def convert_networks(
+    sources: Iterable[Source],
+    folder: Path,
+    *,
+    target: Target,
+    precision: ComputePrecision,
+    nbits: Mapping[NetworkRole, int],
+) -> dict[NetworkRole, NetworkEntry]:
+    """Convert each source into ``folder``, hash it, and measure it against its torch module."""
+    entries = {}
+    for each in sources:
+        bits = nbits.get(each.role)
+        package = folder / NETWORK_FILES[each.role]
+        convert_network(each, package, target=target, precision=precision, nbits=bits)
+        entries[each.role] = NetworkEntry(
+            file=package.name,
+            sha256=network_sha256(package),
+            psnr=round(measure(each, package), 1),
+            nbits=bits,
+        )
+    return entries
+
+
+def _read_tokenizer(folder: Path) -> tuple[dict[str, int], str]:
+    """The vocabulary, and the token that prompts are padded with (Stable Diffusion 2 has its own)."""
+    try:
+        vocabulary = json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
+        config_file = folder / "tokenizer_config.json"
+        config = json.loads(config_file.read_text(encoding="utf-8")) if config_file.exists() else {}
+    except (OSError, ValueError) as error:
+        raise ConversionError(
+            f"the tokenizer {folder} cannot be read",
+            str(error),
+            "give a folder with vocab.json and merges.txt",
+        ) from error
+    pad = config.get("pad_token", "<|endoftext|>")
+    return vocabulary, pad["content"] if isinstance(pad, dict) else pad
