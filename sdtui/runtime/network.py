@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,12 +58,12 @@ def load_network(
     """Load a ``.mlpackage`` or ``.mlmodelc``.
 
     The Core ML framework runs it on macOS with precision ``auto``; the portable runtime runs it
-    everywhere else, and on a Mac when a precision is asked for. ``compute_units`` steers Core ML;
-    for the portable runtime, ``cpu-only`` keeps it off a GPU. Raises :class:`NetworkError` when
-    the path holds no network, or a broken one.
+    everywhere else, on a Mac when a precision is asked for, and where coremltools has no wheel.
+    ``compute_units`` steers Core ML; for the portable runtime, ``cpu-only`` keeps it off a GPU.
+    Raises :class:`NetworkError` when the path holds no network, or a broken one.
     """
     location = Path(path)
-    if sys.platform == "darwin" and precision == "auto":
+    if sys.platform == "darwin" and precision == "auto" and find_spec("coremltools") is not None:
         from sdtui.runtime.apple import AppleNetwork
 
         return AppleNetwork(location, compute_units)

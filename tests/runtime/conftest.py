@@ -231,9 +231,8 @@ def converted(
         path = folder / f"{name}-{precision}-{target}.mlpackage"
         if not path.exists():
             network = sample(name)
-            traced = torch.jit.trace(
-                network.module, tuple(torch.from_numpy(array) for array in network.inputs.values())
-            )
+            arrays = tuple(torch.from_numpy(array) for array in network.inputs.values())
+            traced = torch.jit.trace(network.module, arrays)  # type: ignore[no-untyped-call]
             model = ct.convert(
                 traced,
                 inputs=[

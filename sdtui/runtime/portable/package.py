@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sdtui.files import reason
 from sdtui.runtime.network import NetworkError, TensorSpec
 from sdtui.runtime.portable.program import NUMPY_DTYPES, Array, Blob, Feature, Model, Value
 from sdtui.runtime.portable.specification import known, read_model
@@ -65,8 +66,11 @@ def reading(path: Path) -> Iterator[None]:
     except MalformedError as error:
         raise NetworkError(f"cannot load {path.name}", str(error), remedy) from error
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise NetworkError(f"cannot load {path.name}", why, "check the file and its permissions") from error
+        raise NetworkError(
+            f"cannot load {path.name}", reason(error), "check the file and its permissions"
+        ) from error
+    except RecursionError as error:
+        raise NetworkError(f"cannot load {path.name}", "its constants go round in circles", remedy) from error
 
 
 def open_package(path: Path) -> Package:
