@@ -1,0 +1,36 @@
+"""Making pictures from Python, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+from sdtui.bundle import Bundle, locate
+from sdtui.diffusion.pipeline import Picture, Pipeline
+from sdtui.request import GenerationRequest
+from sdtui.settings import load_settings
+
+__all__ = ["Picture", "generate"]
+
+
+def generate(prompt: str, *, model: str | None = None, **fields: Any) -> Iterator[Picture]:
+    """Make the pictures of a request, one after the other, in this process.
+
+    ``model`` is a name or a path, None for the one in the settings, else the built-in one; ``fields``
+    are the other fields of :class:`GenerationRequest`. The request and the model are checked at the
+    call, the networks loaded when the first picture is asked for and let go after the last. Raises
+    :class:`SdtuiError`.
+
+    >>> for picture in generate("a red apple", steps=20, seed=7):
+    ...     picture.image.save("apple.png")
+    """
+    request = GenerationRequest(prompt=prompt, model=model or load_settings().model, **fields)
+    bundle = Bundle.open(locate(request.model))
+    return _pictures(Pipeline(bundle, request.compute_units, request.precision), request)
+
+
+def _pictures(pipeline: Pipeline, request: GenerationRequest) -> Iterator[Picture]:
+    with closing(pipeline):
+        for each in request.pictures():
+            yield pipeline.generate(each)

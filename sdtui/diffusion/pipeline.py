@@ -1,0 +1,189 @@
+"""One request to one picture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from PIL import Image
+
+from sdtui.bundle import Bundle, reference
+from sdtui.bundle.manifest import NetworkRole
+from sdtui.bundle.tokenizer import Tokenizer
+from sdtui.diffusion.codec import decode
+from sdtui.diffusion.errors import Cancelled, DiffusionError
+from sdtui.diffusion.events import Decoding, Encoding, Loading, PipelineEvent, Seconds
+from sdtui.diffusion.families import StableDiffusion
+from sdtui.diffusion.loop import denoise
+from sdtui.diffusion.noise import Noise
+from sdtui.diffusion.schedulers import make_scheduler, read_scheduler_config
+from sdtui.request import ComputeUnits, GenerationRequest, Precision
+from sdtui.runtime import Network, load_network
+
+OnEvent = Callable[[PipelineEvent], None]
+ROLES: tuple[NetworkRole, ...] = ("text_encoder", "unet", "vae_decoder")
+
+
+def _ignore(_event: PipelineEvent) -> None:
+    """Nobody watches."""
+
+
+def _never() -> bool:
+    """Nobody stops it."""
+    return False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture and what it takes to make it again.
+
+    ``request`` has its seed, size and model filled in. ``model`` is the model's name, ``model_hash``
+    64 hex digits, ``runtime`` who ran the UNet: ``portable bf16``.
+    """
+
+    image: Image.Image
+    request: GenerationRequest
+    seconds: Seconds
+    model: str
+    model_hash: str
+    runtime: str
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """What is in memory while a pipeline is warm."""
+
+    networks: dict[NetworkRole, Network]
+    family: StableDiffusion
+
+
+class Pipeline:
+    """A model in memory: made once, asked for many pictures, closed when its memory is wanted."""
+
+    def __init__(
+        self, bundle: Bundle, compute_units: ComputeUnits = "all", precision: Precision = "auto"
+    ) -> None:
+        self.bundle = bundle
+        self.compute_units = compute_units
+        self.precision = precision
+        self._loaded: _Loaded | None = None
+
+    @property
+    def warm(self) -> bool:
+        """Whether the networks are in memory."""
+        return self._loaded is not None
+
+    def load(self, on_event: OnEvent = _ignore, cancelled: Callable[[], bool] = _never) -> None:
+        """Bring the networks into memory, unless they are there.
+
+        Raises :class:`NetworkError`, :class:`BundleError`, or :class:`Cancelled` between two of them.
+        """
+        self._warm_up(on_event, cancelled)
+
+    def generate(
+        self,
+        request: GenerationRequest,
+        on_event: OnEvent = _ignore,
+        cancelled: Callable[[], bool] = _never,
+    ) -> Picture:
+        """Make the one picture of ``request`` (``count`` 1, seed set), loading what is not loaded.
+
+        The same request gives the same pixels. Raises :class:`SdtuiError` of the room where it went
+        wrong, or :class:`Cancelled` at the next step after ``cancelled`` says so.
+        """
+        request = self._complete(request)
+        assert request.seed is not None
+        manifest = self.bundle.manifest
+        clock, cold = _Clock(), not self.warm
+        scheduler = make_scheduler(request.scheduler, read_scheduler_config(self.bundle), request.steps)
+        loaded = self._warm_up(on_event, cancelled)
+        load = clock.lap() if cold else 0.0
+
+        on_event(Encoding())
+        guided = request.guidance_scale > 1
+        prompts = (request.negative_prompt, request.prompt) if guided else (request.prompt,)
+        words = loaded.family.condition(prompts)
+        text = clock.lap()
+
+        rows, columns = manifest.height // manifest.scale, manifest.width // manifest.scale
+        noise = Noise(request.seed, request.rng, (1, manifest.latent_channels, rows, columns))
+        latents = denoise(
+            noise.latents,
+            scheduler,
+            partial(loaded.family.predict, words=words),
+            guidance_scale=request.guidance_scale,
+            generator=noise.generator,
+            colours=manifest.preview,
+            on_event=on_event,
+            cancelled=cancelled,
+        )
+        denoising = clock.lap()
+
+        if cancelled():
+            raise Cancelled
+        on_event(Decoding())
+        image = decode(latents.numpy(), loaded.networks["vae_decoder"], manifest)
+        decoding = clock.lap()
+        return Picture(
+            image=image,
+            request=request,
+            seconds=Seconds(load, text, denoising, decoding, load + text + denoising + decoding),
+            model=self.bundle.name,
+            model_hash=self.bundle.hash,
+            runtime=loaded.networks["unet"].runtime,
+        )
+
+    def close(self) -> None:
+        """Give the networks' memory back. The next picture loads them again."""
+        if self._loaded:
+            loaded, self._loaded = self._loaded, None
+            for network in loaded.networks.values():
+                network.close()
+
+    def _warm_up(self, on_event: OnEvent, cancelled: Callable[[], bool]) -> _Loaded:
+        if self._loaded:
+            return self._loaded
+        tokenizer = Tokenizer(self.bundle)
+        networks: dict[NetworkRole, Network] = {}
+        try:
+            for index, role in enumerate(ROLES, start=1):
+                if cancelled():
+                    raise Cancelled
+                on_event(Loading(role, index, len(ROLES)))
+                networks[role] = load_network(self.bundle.network(role), self.compute_units, self.precision)
+        except BaseException:
+            for network in networks.values():
+                network.close()
+            raise
+        family = StableDiffusion(tokenizer, networks["text_encoder"], networks["unet"])
+        self._loaded = _Loaded(networks, family)
+        return self._loaded
+
+    def _complete(self, request: GenerationRequest) -> GenerationRequest:
+        """``request`` with model and size filled in. Raises :class:`DiffusionError` for another size."""
+        if request.seed is None or request.count != 1:
+            raise ValueError("a pipeline makes one picture of one seed: see GenerationRequest.pictures")
+        if (request.compute_units, request.precision) != (self.compute_units, self.precision):
+            raise ValueError("the request asks for other compute units or precision than are loaded")
+        manifest = self.bundle.manifest
+        width, height = request.width or manifest.width, request.height or manifest.height
+        if (width, height) != (manifest.width, manifest.height):
+            raise DiffusionError(
+                f"{self.bundle.name} cannot make {width} x {height} pixels",
+                f"it has one size, {manifest.width} x {manifest.height}",
+                "ask for that size or choose another model",
+            )
+        return request.replace(model=reference(self.bundle), width=width, height=height)
+
+
+class _Clock:
+    """Seconds between one call and the next."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def lap(self) -> float:
+        last, self._last = self._last, time.perf_counter()
+        return self._last - last
