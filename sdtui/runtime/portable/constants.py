@@ -26,14 +26,18 @@ class Constants:
     def __init__(self, package: Package, function: Function, device: torch.device) -> None:
         self._package = package
         self._device = device
-        self._sources = {
-            output.name: operation
-            for operation in function.operations
-            if operation.type == "const" or operation.type in CONSTEXPR
-            for output in operation.outputs
-        }
         self._folded: dict[str, Tensor] = {}
         self._tensors: dict[tuple[str, torch.dtype | None], Tensor] = {}
+        self._sources: dict[str, Operation] = {}
+        for operation in function.operations:
+            if operation.type == "const" or operation.type in CONSTEXPR:
+                self._add(operation)
+
+    def _add(self, operation: Operation) -> None:
+        for argument in (bound for arguments in operation.inputs.values() for bound in arguments):
+            if argument not in self:
+                raise MalformedError(f"the constant {operation.name} depends on what is not known yet")
+        self._sources |= {output.name: operation for output in operation.outputs}
 
     def __contains__(self, argument: str | Value) -> bool:
         return isinstance(argument, Value) or argument in self._sources or argument in self._folded

@@ -69,8 +69,6 @@ def reading(path: Path) -> Iterator[None]:
         raise NetworkError(
             f"cannot load {path.name}", reason(error), "check the file and its permissions"
         ) from error
-    except RecursionError as error:
-        raise NetworkError(f"cannot load {path.name}", "its constants go round in circles", remedy) from error
 
 
 def open_package(path: Path) -> Package:
@@ -95,11 +93,14 @@ def open_package(path: Path) -> Package:
         model = read_model(file.read_bytes())
         declared = {value.name: value for value in model.function.inputs}
         made = {output.name: output for op in model.function.operations for output in op.outputs}
+        inputs = _specs(model.inputs, declared)
+        for name in declared.keys() - inputs.keys():
+            raise MalformedError(f"its description has no {name!r}")
         return Package(
             path=path,
             folder=file.parent,
             model=model,
-            inputs=_specs(model.inputs, declared),
+            inputs=inputs,
             outputs=_specs(model.outputs, declared | made),
         )
 
