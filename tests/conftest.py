@@ -38,7 +38,7 @@ def tiny_bundle(tiny_torch: TinyTorch, tmp_path_factory: pytest.TempPathFactory)
     from tests.tiny import convert_tiny
 
     bundle = tmp_path_factory.mktemp("models") / "tiny"
-    convert_tiny(tiny_torch, bundle, "fp16")
+    convert_tiny(tiny_torch, bundle)
     return bundle
 
 
@@ -48,5 +48,5 @@ def tiny_bundle_fp32(tiny_torch: TinyTorch, tmp_path_factory: pytest.TempPathFac
     from tests.tiny import convert_tiny
 
     bundle = tmp_path_factory.mktemp("models") / "tiny-fp32"
-    convert_tiny(tiny_torch, bundle, "fp32", name="tiny-fp32")
+    convert_tiny(tiny_torch, bundle, precision="fp32")
     return bundle

@@ -16,7 +16,6 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from sdtui.bundle.manifest import Manifest, Preview
-from sdtui.convert.network import ComputePrecision
 from sdtui.convert.pipeline import convert_pipeline
 
 PIXELS = 64
@@ -118,10 +117,8 @@ def write_tokenizer(folder: Path) -> dict[str, int]:
     return vocabulary
 
 
-def convert_tiny(
-    tiny: TinyTorch, output: Path, precision: ComputePrecision, batch: int = 2, name: str = "tiny"
-) -> Manifest:
-    """Convert ``tiny`` to the bundle ``output`` with our own converter."""
+def convert_tiny(tiny: TinyTorch, output: Path, *, pixels: int = PIXELS, **options: Any) -> Manifest:
+    """Convert ``tiny`` to the bundle ``output``; ``options`` are those of our converter."""
     random = np.random.default_rng(0)
     return convert_pipeline(
         tiny.text_encoder,
@@ -130,14 +127,13 @@ def convert_tiny(
         tiny.vae,
         SCHEDULER_CONFIG,
         output,
-        name=name,
+        name=output.name,
         title="Tiny",
-        width=PIXELS,
-        height=PIXELS,
+        width=pixels,
+        height=pixels,
         token_length=TOKENS,
-        batch=batch,
         preview=Preview(matrix=random.normal(size=(3, CHANNELS)).tolist(), bias=[0.0, 0.1, -0.1]),
-        precision=precision,
+        **options,
     )
 
 

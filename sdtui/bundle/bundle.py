@@ -65,7 +65,7 @@ class Bundle:
         return self.path / self.manifest.networks[role].file
 
     def _require(self, file: str) -> None:
-        if Path(file).name != file:
+        if Path(file).name != file or file in ("", ".."):
             raise BundleError(
                 f"the model {self.path} cannot be opened",
                 f"{file!r} lies outside it",

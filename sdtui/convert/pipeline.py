@@ -140,6 +140,7 @@ def _read_tokenizer(folder: Path) -> tuple[dict[str, int], str]:
     """The vocabulary, and the token that prompts are padded with (Stable Diffusion 2 has its own)."""
     try:
         vocabulary = json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
+        (folder / MERGES_FILE).stat()
         config_file = folder / "tokenizer_config.json"
         config = json.loads(config_file.read_text(encoding="utf-8")) if config_file.exists() else {}
     except (OSError, ValueError) as error:

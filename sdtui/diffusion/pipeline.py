@@ -18,7 +18,7 @@ from sdtui.diffusion.events import Decoding, Encoding, Loading, PipelineEvent, S
 from sdtui.diffusion.families import StableDiffusion
 from sdtui.diffusion.loop import denoise
 from sdtui.diffusion.noise import Noise
-from sdtui.diffusion.schedulers import make_scheduler, read_scheduler_config
+from sdtui.diffusion.schedulers import import_schedulers, make_scheduler, read_scheduler_config
 from sdtui.request import ComputeUnits, GenerationRequest, Precision
 from sdtui.runtime import Network, load_network
 
@@ -76,11 +76,12 @@ class Pipeline:
         return self._loaded is not None
 
     def load(self, on_event: OnEvent = _ignore, cancelled: Callable[[], bool] = _never) -> None:
-        """Bring the networks into memory, unless they are there.
+        """Bring the networks into memory, unless they are there, and everything else that takes time.
 
         Raises :class:`NetworkError`, :class:`BundleError`, or :class:`Cancelled` between two of them.
         """
         self._warm_up(on_event, cancelled)
+        import_schedulers()
 
     def generate(
         self,

@@ -36,6 +36,12 @@ _RECIPES: Mapping[Scheduler, _Recipe] = {
 }
 
 
+def import_schedulers() -> None:
+    """Import diffusers' schedulers now: it takes seconds that the first picture need not wait for."""
+    for recipe in _RECIPES.values():
+        importlib.import_module(f"diffusers.schedulers.{recipe.module}")
+
+
 def read_scheduler_config(bundle: Bundle) -> dict[str, Any]:
     """What the bundle's scheduler_config.json says. Raises :class:`BundleError`."""
     try:
