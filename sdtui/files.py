@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import secrets
 import stat
@@ -35,6 +36,16 @@ def create_atomically(file: Path, content: bytes) -> None:
             if file.exists():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(file)) from None
             temporary.rename(file)
+
+
+def create_numbered(folder: Path, stem: str, ending: str, content: bytes) -> Path:
+    """Make ``stem`` + ``ending`` in ``folder``, or ``stem-2`` and so on; returns which. Raises OSError."""
+    for number in itertools.count(1):
+        file = folder / (f"{stem}{ending}" if number == 1 else f"{stem}-{number}{ending}")
+        with contextlib.suppress(FileExistsError):
+            create_atomically(file, content)
+            return file
+    raise AssertionError("itertools.count has no end")
 
 
 @contextlib.contextmanager

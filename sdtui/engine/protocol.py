@@ -5,12 +5,15 @@ A frame is a 4-byte big-endian length and one MessagePack message (msgspec tagge
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from sdtui.diffusion.events import PipelineEvent, Seconds
 from sdtui.request import GenerationRequest
+
+if TYPE_CHECKING:
+    from sdtui.history import PictureRecord
 
 VERSION = 1
 
@@ -81,18 +84,50 @@ class Result(msgspec.Struct, frozen=True):
     seconds: Seconds
     peak_memory_bytes: int
 
+    @classmethod
+    def of(cls, record: PictureRecord) -> Result:
+        """The result as the history remembers it."""
+        return cls(
+            path=record.path,
+            picture=record.id,
+            width=record.width,
+            height=record.height,
+            model=record.origin.model,
+            runtime=record.origin.runtime,
+            seconds=msgspec.convert(record.seconds, Seconds),
+            peak_memory_bytes=record.peak_memory_bytes,
+        )
+
 
 class Job(msgspec.Struct, frozen=True):
-    """A job as the engine knows it."""
+    """A job as the engine knows it; ``result`` when it is finished, ``failure`` when it failed."""
 
     job: str
     request: GenerationRequest
     state: State
     progress: PipelineEvent | None = None
+    result: Result | None = None
+    failure: Failure | None = None
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello"):
+    """The engine's first words to every client; their form never changes between versions.
+
+    ``version`` is that of the messages, ``release`` sdtui's; ``busy`` says that a job is waiting or
+    running, so that only an idle engine of another version is replaced.
+    """
+
+    version: int
+    release: str
+    pid: int
+    busy: bool
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
-    """The engine at one moment: its process id, warmth, model, queue in order, and memory."""
+    """The engine at one moment: its process ids, warmth, model, jobs and memory.
+
+    ``jobs`` holds those that ended lately, oldest first, then the running one, then the queue in order.
+    """
 
     version: int
     pid: int
@@ -149,3 +184,17 @@ class Gauge(msgspec.Struct, frozen=True, tag="gauge"):
 
 
 EngineMessage = Snapshot | Queued | Progress | Finished | Failed | Cancelled | Gauge
+
+
+# ---- host and worker -----------------------------------------------------------------------
+
+
+class Advanced(msgspec.Struct, frozen=True, tag="advanced"):
+    """The worker's job came one event further."""
+
+    job: str
+    event: PipelineEvent
+
+
+Order = Submit | Cancel
+WorkerMessage = Advanced | Finished | Failed | Cancelled

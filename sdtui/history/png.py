@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import json
 import re
 import unicodedata
@@ -16,7 +15,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from sdtui.errors import SdtuiError
-from sdtui.files import create_atomically, reason
+from sdtui.files import create_numbered, reason
 from sdtui.history.record import Origin
 from sdtui.request import Scheduler
 
@@ -75,31 +74,15 @@ def _quoted(value: str) -> str:
 def save_picture(folder: Path, image: Image.Image, origin: Origin, created: datetime) -> Path:
     """Write ``image`` into ``folder`` under a new name, whole or not at all; returns its path.
 
-    Raises :class:`PictureError` when the disk is full or the folder cannot be written.
-    """
-    name = picture_name(origin, created)
-    return store_picture(folder, name, encode_png(image, origin))
-
-
-def store_picture(folder: Path, name: str, content: bytes) -> Path:
-    """Write ``content`` as ``name.png`` into ``folder``, or ``name-2.png`` and so on; returns the path.
-
-    Nothing is overwritten, nothing half-written stays. Raises :class:`PictureError`.
+    Nothing is overwritten. Raises :class:`PictureError` when the disk is full or ``folder`` not writable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for number in itertools.count(1):
-            path = folder / (f"{name}.png" if number == 1 else f"{name}-{number}.png")
-            try:
-                create_atomically(path, content)
-            except FileExistsError:
-                continue
-            return path
+        return create_numbered(folder, picture_name(origin, created), ".png", encode_png(image, origin))
     except OSError as error:
         raise PictureError(
             f"the picture cannot be written to {folder}", reason(error), "make room or choose another folder"
         ) from error
-    raise AssertionError("itertools.count has no end")
 
 
 def picture_name(origin: Origin, created: datetime) -> str:

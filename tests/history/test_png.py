@@ -18,7 +18,6 @@ from sdtui.history.png import (
     picture_name,
     read_origin,
     save_picture,
-    store_picture,
 )
 from sdtui.request import GenerationRequest
 from tests.strategies import origins
@@ -70,7 +69,7 @@ def test_names_say_when_which_and_what(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(PictureError, match="cannot be written"):
-        store_picture(tmp_path / "file" / "folder", "name", b"")
+        save_picture(tmp_path / "file" / "folder", Image.new("RGB", (8, 8)), APPLE, NOON)
 
 
 def test_pictures_of_others_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""``sdtui generate``: pictures without the studio."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+
+from sdtui.bundle import Bundle, locate, reference
+from sdtui.cli.errors import CommandLineError
+from sdtui.cli.output import Destination, picture_json
+from sdtui.cli.progress import report_on
+from sdtui.cli.work import in_engine, in_process
+from sdtui.request import SCHEDULERS
+from sdtui.settings import load_settings
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What the pictures show.")],
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME|PATH", help="Default: the settings', else the built-in.")
+    ] = None,
+    negative: Annotated[str | None, typer.Option(metavar="TEXT", help="What they do not show.")] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N")] = None,
+    guidance: Annotated[float | None, typer.Option(metavar="F")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Default: drawn.")] = None,
+    count: Annotated[int, typer.Option(metavar="N", help="How many pictures.")] = 1,
+    scheduler: Annotated[str | None, typer.Option(metavar="NAME", help="|".join(SCHEDULERS))] = None,
+    rng: Annotated[str | None, typer.Option(metavar="numpy|torch", help="Who draws the noise.")] = None,
+    size: Annotated[str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Default: the model's.")] = None,
+    compute_units: Annotated[str | None, typer.Option(metavar="all|cpu-only|cpu-and-gpu|cpu-and-ne")] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="auto|fp32|bf16|fp16", help="Of the portable runtime.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="A .png for one picture, a folder for several.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file --output names.")] = False,
+    inline: Annotated[
+        bool, typer.Option("--in-process", help="Work in this process, leave no engine behind.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per picture on stdout.")] = False,
+    events: Annotated[bool, typer.Option("--events", help="Progress as JSON lines on stderr.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001
+) -> None:
+    """Make pictures of PROMPT and print where they are."""
+    width, height = _size(size)
+    choices: dict[str, Any] = {
+        "negative_prompt": negative,
+        "model": model,
+        "steps": steps,
+        "guidance_scale": guidance,
+        "seed": seed,
+        "count": count,
+        "scheduler": scheduler,
+        "rng": rng,
+        "width": width,
+        "height": height,
+        "compute_units": compute_units,
+        "precision": precision,
+    }
+    chosen = {field: value for field, value in choices.items() if value is not None}
+    request = load_settings().request(prompt).replace(**chosen)
+    request = request.replace(model=reference(Bundle.open(locate(request.model))))
+    destination = Destination.of(output, count, force=force)
+    jobs = {uuid4().hex: each for each in request.pictures()}
+    work = in_process if inline else in_engine
+    with report_on(jobs, as_json=events) as report, closing(work(jobs, report)) as pictures:
+        for finished in pictures:
+            path = destination.place(Path(finished.result.path))
+            print(picture_json(finished, path) if json else path, flush=True)
+
+
+def _size(text: str | None) -> tuple[int | None, int | None]:
+    """Width and height in pixels of ``512x768``. Raises CommandLineError."""
+    if text is None:
+        return None, None
+    match = re.fullmatch(r"(\d+)[xX×](\d+)", text)
+    if match is None:
+        raise CommandLineError("size is not valid", f"{text!r} is not WIDTHxHEIGHT", "write it like 512x512")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,336 @@
+"""The engine: one resident process per person, which outlives windows and lost connections.
+
+It holds the queue, has one worker process compute, and tells its clients what happens. It never
+computes itself and imports nothing heavy, so it always answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+
+from sdtui import __version__
+from sdtui.diffusion.events import Loading
+from sdtui.engine.address import Address
+from sdtui.engine.framing import FramingError, Unframer
+from sdtui.engine.memory import Meter
+from sdtui.engine.protocol import (
+    VERSION,
+    Advanced,
+    Ask,
+    Cancel,
+    Cancelled,
+    ClientMessage,
+    EngineMessage,
+    Failed,
+    Failure,
+    Finished,
+    Gauge,
+    Hello,
+    Job,
+    Memory,
+    Progress,
+    Queued,
+    Result,
+    Snapshot,
+    Stop,
+    Submit,
+    Warmth,
+    Watch,
+)
+from sdtui.engine.queue import JobQueue, Outcome, outcome_of
+from sdtui.engine.supervisor import WorkerProcess, why_it_died
+from sdtui.engine.visitor import Visitor
+from sdtui.errors import SdtuiError
+from sdtui.files import reason
+from sdtui.history import History, PictureRecord
+from sdtui.settings import Places, Settings, load_settings, places
+
+TICK_SECONDS = 0.5
+CANCEL_SECONDS = 4.0
+"""How long a worker may take to honour a cancel before it is killed: it may be stuck in a load."""
+
+log = logging.getLogger(__name__)
+
+
+class Host:
+    """The engine's state. :meth:`run` is its life."""
+
+    def __init__(self, places: Places, settings: Settings) -> None:
+        self._places = places
+        self._unload_seconds = settings.unload_minutes * 60
+        self._idle_seconds = settings.engine_idle_minutes * 60
+        self._queue = JobQueue(places.queue_file)
+        self._visitors: set[Visitor] = set()
+        self._worker: WorkerProcess | None = None
+        self._warm = False
+        self._made: Result | None = None
+        self._interrupted: str | None = None
+        self._meter = Meter()
+        self._work = asyncio.Event()
+        self._over = asyncio.Event()
+        self._unsaved = False
+        self._last_job = self._last_use = asyncio.get_running_loop().time()
+
+    # ---- life ------------------------------------------------------------------------------
+
+    async def run(self, address: Address) -> None:
+        """Serve at ``address`` until stopped, or until nobody has needed anything for long enough."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._over.set)
+        self._queue.restore()
+        self._queue.save()
+        if not self._queue.idle:
+            self._work.set()
+        await address.serve(self._welcome)
+        lives = (self._over.wait(), self._work_through_queue(), self._keep_house(address))
+        tasks = [loop.create_task(life) for life in lives]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            address.leave()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._queue.put_back()
+            self._queue.save()
+            await self._end_worker()
+            await asyncio.gather(*(visitor.leave() for visitor in self._visitors))
+
+    async def _keep_house(self, address: Address) -> None:
+        """Twice a second: tell the watchers the memory, unload what is idle, leave when not needed."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self._gauge()
+            with contextlib.suppress(OSError, SdtuiError):  # a log-out may sweep the runtime folder
+                await address.keep(self._welcome)
+            if not self._queue.idle:
+                continue
+            since_job = loop.time() - self._last_job
+            if self._worker and (not self._worker.alive or since_job >= self._unload_seconds):
+                await self._end_worker()
+            if not self._visitors and loop.time() - self._last_use >= self._idle_seconds:
+                log.info("nobody needs the engine")
+                return
+
+    # ---- work ------------------------------------------------------------------------------
+
+    async def _work_through_queue(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            while job := self._queue.take():
+                self._changed()
+                self._gauge()
+                outcome = await self._make(job)
+                self._interrupted = None
+                self._conclude(outcome)
+            with contextlib.suppress(OSError):
+                await self._ready_worker()  # its imports take seconds: have them done when a job comes
+
+    async def _ready_worker(self) -> WorkerProcess:
+        if self._worker is None or not self._worker.alive:
+            await self._end_worker()
+            self._worker = await WorkerProcess.start()
+            self._last_job = asyncio.get_running_loop().time()
+        return self._worker
+
+    async def _make(self, job: Job) -> Outcome:
+        """Have the worker make a picture."""
+        try:
+            worker = await self._ready_worker()
+        except OSError as error:
+            return Failed(job.job, Failure("the picture was not made", reason(error), "generate it again"))
+        if self._interrupted == job.job:
+            return Cancelled(job.job)
+        worker.send(Submit(job.job, job.request))
+        while message := await worker.receive():
+            match message:
+                case Advanced(event=event):
+                    self._warm = not isinstance(event, Loading)
+                    self._queue.advance(event)
+                    self._tell(Progress(job.job, event, self._memory()))
+                case Finished(result=result):
+                    self._made = result
+                    return message
+                case Failed() | Cancelled():
+                    return message
+        status = await self._end_worker()
+        if self._interrupted == job.job:
+            return Cancelled(job.job)
+        log.error("the worker ended with status %s", status)
+        return Failed(job.job, why_it_died(status, self._places.log))
+
+    def _conclude(self, outcome: Outcome) -> None:
+        """A job has ended: remember and tell it."""
+        self._last_job = self._last_use = asyncio.get_running_loop().time()
+        self._queue.end(outcome)
+        self._changed()
+        self._tell(outcome)
+        self._gauge()
+
+    async def _end_worker(self) -> int:
+        worker, self._worker = self._worker, None
+        self._warm, self._made = False, None
+        status = 0 if worker is None else await worker.end()
+        self._gauge()
+        return status
+
+    # ---- clients ---------------------------------------------------------------------------
+
+    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visitor = Visitor(writer)
+        self._visitors.add(visitor)
+        unframer: Unframer[ClientMessage] = Unframer(ClientMessage)
+        visitor.send(Hello(VERSION, __version__, os.getpid(), not self._queue.idle))
+        try:
+            while data := await reader.read(1 << 16):
+                for message in unframer.feed(data):
+                    self._answer(visitor, message)
+        except FramingError as error:
+            log.error("a client is not understood: %s", error)
+        except OSError:
+            pass
+        finally:
+            self._visitors.discard(visitor)
+            self._last_use = asyncio.get_running_loop().time()
+            await visitor.leave()
+
+    def _answer(self, visitor: Visitor, message: ClientMessage) -> None:
+        match message:
+            case Submit():
+                visitor.send(self._accept(visitor, message))
+            case Cancel(job=job):
+                self._cancel(job)
+            case Watch():
+                visitor.watching = True
+                visitor.send(self._snapshot())
+                self._work.set()
+            case Ask():
+                visitor.send(self._snapshot())
+            case Stop():
+                for name in self._queue.unfinished():
+                    self._conclude(Cancelled(name))
+                self._over.set()
+
+    def _accept(self, visitor: Visitor, message: Submit) -> EngineMessage:
+        """Queue a job, once: a client that is unsure may ask again and learns how it stands."""
+        known = self._queue.find(message.job)
+        if known is None and (record := self._remembered(message.job)):
+            return Finished(message.job, record.request, Result.of(record))
+        if known is not None and (outcome := outcome_of(known)):
+            return outcome
+        if known is None:
+            self._queue.put(message.job, message.request)
+            self._changed()
+            self._work.set()
+        queued = Queued(message.job, message.request, self._queue.ahead(message.job))
+        if known is None:
+            self._tell(queued, but=visitor)
+        return queued
+
+    def _remembered(self, job: str) -> PictureRecord | None:
+        """The picture of a job that an engine before this one finished."""
+        try:
+            with History(self._places.history_file) as history:
+                return history.of_job(job)
+        except SdtuiError as error:
+            log.error("%s", error)
+            return None
+
+    def _cancel(self, name: str) -> None:
+        running = self._queue.running
+        if running is None or running.job != name:
+            if name in self._queue.unfinished():
+                self._conclude(Cancelled(name))
+            return
+        self._interrupted = name
+        if self._worker is not None:
+            self._worker.send(Cancel(name))
+        asyncio.get_running_loop().call_later(CANCEL_SECONDS, self._kill_stuck, name)
+
+    def _kill_stuck(self, name: str) -> None:
+        """The worker did not honour a cancel in time."""
+        running = self._queue.running
+        if running is not None and running.job == name and self._worker is not None:
+            log.warning("the worker is stuck and killed")
+            self._worker.kill()
+
+    def _tell(self, message: EngineMessage, but: Visitor | None = None) -> None:
+        for visitor in self._visitors:
+            if visitor.watching and visitor is not but:
+                visitor.send(message)
+
+    def _gauge(self) -> None:
+        if any(visitor.watching for visitor in self._visitors):
+            self._tell(Gauge(self._memory(), self._warmth()))
+
+    # ---- what to tell ----------------------------------------------------------------------
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(
+            version=VERSION,
+            pid=os.getpid(),
+            worker_pid=self._worker.pid if self._worker else None,
+            warmth=self._warmth(),
+            model=self._made.model if self._made else None,
+            runtime=self._made.runtime if self._made else None,
+            jobs=self._queue.jobs(),
+            memory=self._memory(),
+        )
+
+    def _memory(self) -> Memory:
+        return self._meter.read([os.getpid(), *([self._worker.pid] if self._worker else [])])
+
+    def _warmth(self) -> Warmth:
+        if self._queue.running is None:
+            return "warm" if self._warm else "cold"
+        return "busy" if self._warm else "loading"
+
+    def _changed(self) -> None:
+        """Have the queue saved, once for all the changes that one client's words make."""
+        if not self._unsaved:
+            self._unsaved = True
+            asyncio.get_running_loop().call_soon(self._save)
+
+    def _save(self) -> None:
+        self._unsaved = False
+        self._queue.save()
+
+
+async def _live(address: Address, places: Places, settings: Settings) -> None:
+    await Host(places, settings).run(address)
+
+
+def main() -> int:
+    """Be the engine, unless there is one already."""
+    logging.basicConfig(format="%(asctime)s engine: %(message)s", level=logging.INFO)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    here = places()
+    try:
+        address = Address.claim(here)
+        if address is not None:
+            asyncio.run(_live(address, here, _settings()))
+    except SdtuiError as error:
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+def _settings() -> Settings:
+    """The settings; an engine must run even where they are broken, and the clients say so."""
+    try:
+        return load_settings()
+    except SdtuiError as error:
+        log.error("%s", error)
+        return Settings()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
