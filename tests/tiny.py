@@ -88,7 +88,7 @@ def make_tiny_torch(folder: Path) -> TinyTorch:
             scaling_factor=0.5,
         ).eval()
         for name, parameter in unet.named_parameters():
-            if "attn2" in name:
+            if "attn2.to_out" in name:
                 parameter.mul_(4)
         latents = torch.randn(2, CHANNELS, LATENT, LATENT)
         words = torch.randn(2, TOKENS, 16)

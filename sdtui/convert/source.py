@@ -43,11 +43,13 @@ class Source:
     outputs: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        dtypes = {parameter.dtype for parameter in self.module.parameters()}
-        if dtypes != {torch.float32}:
-            raise ConversionError(
-                f"the {self.name} cannot be converted", f"its weights are {dtypes}", "load it in float32"
-            )
+        for parameter in self.module.parameters():
+            if parameter.dtype != torch.float32:
+                raise ConversionError(
+                    f"the {self.name} cannot be converted",
+                    f"it has weights in {parameter.dtype}",
+                    "load it in float32",
+                )
         self.module.eval()
 
     @property

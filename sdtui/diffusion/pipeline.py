@@ -100,7 +100,7 @@ class Pipeline:
         clock, cold = _Clock(), not self.warm
         scheduler = make_scheduler(request.scheduler, read_scheduler_config(self.bundle), request.steps)
         loaded = self._warm_up(on_event, cancelled)
-        load = clock.lap() if cold else 0.0
+        load = clock.lap() * cold
 
         on_event(Encoding())
         guided = request.guidance_scale > 1
@@ -130,7 +130,7 @@ class Pipeline:
         return Picture(
             image=image,
             request=request,
-            seconds=Seconds(load, text, denoising, decoding, load + text + denoising + decoding),
+            seconds=Seconds(load, text, denoising, decoding, clock.total),
             model=self.bundle.name,
             model_hash=self.bundle.hash,
             runtime=loaded.networks["unet"].runtime,
@@ -180,11 +180,15 @@ class Pipeline:
 
 
 class _Clock:
-    """Seconds between one call and the next."""
+    """Seconds between one call and the next, and in all."""
 
     def __init__(self) -> None:
-        self._last = time.perf_counter()
+        self._began = self._last = time.perf_counter()
 
     def lap(self) -> float:
         last, self._last = self._last, time.perf_counter()
         return self._last - last
+
+    @property
+    def total(self) -> float:
+        return self._last - self._began

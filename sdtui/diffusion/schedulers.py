@@ -72,17 +72,30 @@ def make_scheduler(name: Scheduler, config: Mapping[str, Any], steps: int) -> An
     known = inspect.signature(scheduler_class).parameters
     settings = {key: value for key, value in config.items() if key in known}
     scheduler = scheduler_class(**{**settings, **recipe.options})
-    train_steps = scheduler.config.num_train_timesteps
     try:
         scheduler.set_timesteps(steps)
-        earliest, latest = scheduler.timesteps.aminmax()
-        possible = bool(earliest >= 0 and latest < train_steps)
+        possible = _is_walkable(scheduler)
     except (ValueError, IndexError):
         possible = False
     if not possible:
         raise DiffusionError(
             f"{name} cannot do {steps} steps",
-            f"the model was trained with {train_steps} in all",
+            f"they do not fit into the {scheduler.config.num_train_timesteps} of the model",
             "ask for fewer steps or choose another scheduler",
         )
     return scheduler
+
+
+def _is_walkable(scheduler: Any) -> bool:
+    """Whether the timesteps lie inside the training's, and no two steps have the same noise level.
+
+    diffusers offers such timesteps close to the number of training steps, and then divides by zero or
+    indexes out of range halfway through the picture.
+    """
+    earliest, latest = scheduler.timesteps.aminmax()
+    sigmas = getattr(scheduler, "sigmas", None)
+    return bool(
+        earliest >= 0
+        and latest < scheduler.config.num_train_timesteps
+        and (sigmas is None or (sigmas.diff() < 0).all())
+    )

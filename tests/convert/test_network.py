@@ -63,7 +63,7 @@ def test_in_float32_the_network_is_torch(role: NetworkRole, tiny_bundle_fp32: Pa
 
 
 @pytest.mark.parametrize(
-    ("role", "decibels"), [("text_encoder", 65), ("unet", 58), ("vae_decoder", 70), ("vae_encoder", 70)]
+    ("role", "decibels"), [("text_encoder", 65), ("unet", 70), ("vae_decoder", 70), ("vae_encoder", 70)]
 )
 def test_float16_weights_cost_this_much(role: NetworkRole, decibels: float, tiny_bundle: Path) -> None:
     accuracy = Bundle.open(tiny_bundle).manifest.networks[role].psnr
@@ -73,13 +73,13 @@ def test_float16_weights_cost_this_much(role: NetworkRole, decibels: float, tiny
 
 @pytest.mark.parametrize("timestep", source.PROBED_TIMESTEPS)
 def test_float16_is_as_good_late_as_early(timestep: int, tiny_bundle: Path, tiny_torch: TinyTorch) -> None:
-    """A float16 timestep embedding would be worth 30 dB less at 999 than at 1."""
+    """A float16 timestep embedding gives 59 dB at 999 and 61 at 801."""
     unet = unet_source(tiny_torch)
     network = load_network(tiny_bundle / "Unet.mlpackage", "cpu-only", "fp32")
     probe = {**unet.probes[0], "timestep": np.full(2, timestep, np.float32)}
     ratio = psnr(unet.predict(probe)["noise_pred"], network.predict(probe)["noise_pred"])
     network.close()
-    assert ratio >= 58
+    assert ratio >= 70
 
 
 def test_what_float16_cannot_hold_stays_in_float32(tiny_bundle: Path) -> None:
@@ -92,19 +92,6 @@ def test_what_float16_cannot_hold_stays_in_float32(tiny_bundle: Path) -> None:
     )
     assert {kind for kind, dtype in found if dtype == "fp32"} == kept
     assert {kind for kind, dtype in found if dtype == "fp16"} == {"conv", "linear"}
-
-
-def test_a_huge_deviation_does_not_blacken_the_picture(tiny_torch: TinyTorch, tmp_path: Path) -> None:
-    """Group norm of values 1000 apart: their squares do not fit float16, the result does."""
-    decoder = source.vae_decoder(tiny_torch.vae, LATENT, LATENT)
-    loud = Source(
-        decoder.role,
-        torch.nn.Sequential(Loud(), torch.nn.GroupNorm(2, 4), Alone()),
-        decoder.probes,
-        ("image",),
-    )
-    convert_network(loud, tmp_path / "loud.mlpackage")
-    assert measure(loud, tmp_path / "loud.mlpackage") >= 60
 
 
 @pytest.mark.parametrize(("nbits", "decibels"), [(8, 40), (4, 15)])
@@ -152,11 +139,6 @@ def test_psnr() -> None:
     assert psnr(reference, reference) == float("inf")
     assert psnr(reference, reference + 0.4) == pytest.approx(20)
     assert psnr(reference, np.array([np.nan, 0])) == float("-inf")
-
-
-class Loud(torch.nn.Module):
-    def forward(self, z: torch.Tensor) -> torch.Tensor:
-        return z * 1000
 
 
 class Words(torch.nn.Module):
