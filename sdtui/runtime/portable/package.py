@@ -134,7 +134,7 @@ def _spec(feature: Feature, declared: Mapping[str, Any]) -> TensorSpec:
         raise MalformedError(f"its program has no {feature.name!r}")
     if feature.type.dtype not in _SPEC_DTYPES:
         raise MalformedError(f"its {feature.name!r} has the unsupported type {feature.type.dtype}")
-    shape = known(feature.type.shape or declared[feature.name].type.shape)
+    shape = known(feature.type.shape or declared[feature.name].type.shape, f"its {feature.name!r}")
     if any(size < 0 for size in shape):
         raise MalformedError(f"its {feature.name!r} has a negative size")
     return TensorSpec(shape, np.dtype(NUMPY_DTYPES[feature.type.dtype].newbyteorder("=")))

@@ -159,9 +159,9 @@ def _immediate(message: Message, type_: TensorType) -> Array | str | tuple[str, 
         raise MalformedError(f"a constant does not fit its type {type_.dtype}") from error
 
 
-def known(shape: tuple[int | None, ...]) -> tuple[int, ...]:
+def known(shape: tuple[int | None, ...], of: str = "a constant") -> tuple[int, ...]:
     """The shape, all of whose sizes must be known. Raises MalformedError otherwise."""
     sizes = tuple(size for size in shape if size is not None)
     if len(sizes) != len(shape):
-        raise MalformedError("a constant has an unknown shape")
+        raise MalformedError(f"{of} has an unknown shape")
     return sizes
