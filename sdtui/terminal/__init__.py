@@ -1,1 +1,1 @@
-"""What this terminal can do, and pictures as bytes."""
+"""What this terminal can do, and pictures as bytes and cells. No Textual here."""

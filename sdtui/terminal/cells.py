@@ -1,0 +1,35 @@
+"""A picture as the terminal's character cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+RGB = tuple[int, int, int]
+
+
+class Cell(NamedTuple):
+    """One character with its colours; None is the terminal's own."""
+
+    char: str
+    foreground: RGB | None
+    background: RGB | None
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A picture of ``columns`` by ``rows`` cells, row by row from the top."""
+
+    columns: int
+    rows: int
+    cells: tuple[tuple[Cell, ...], ...]
+
+
+def fit(width: int, height: int, columns: int, rows: int) -> tuple[int, int]:
+    """The largest (columns, rows) in a box that keeps a picture's aspect; at least (1, 1).
+
+    ``width`` and ``height`` are the picture's pixels. A cell counts as twice as tall as it is wide.
+    """
+    scale = min(columns / width, 2 * rows / height)
+    fitted = round(width * scale), round(height * scale / 2)
+    return min(columns, max(1, fitted[0])), min(rows, max(1, fitted[1]))

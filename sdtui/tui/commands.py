@@ -1,0 +1,105 @@
+"""Everything a person can do: one table that the bindings, the key line, help and palette come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from textual.binding import Binding, BindingType
+
+
+@dataclass(frozen=True)
+class Command:
+    """One thing to do. ``id`` is its name in a keymap, ``action`` the app's action.
+
+    ``keys`` are comma-separated, the first is the one shown. ``title`` is for the key line, ``short``
+    for a narrow one; ``shown`` says in which it is. ``meaning`` is a sentence for help and the
+    palette. A ``fixed`` command keeps its keys in every keymap.
+    """
+
+    id: str
+    keys: str
+    action: str
+    title: str
+    meaning: str
+    short: str = ""
+    shown: Literal["never", "wide", "always"] = "never"
+    fixed: bool = False
+
+    @property
+    def binding(self) -> Binding:
+        """The command as a binding that no editor swallows."""
+        # Escape goes to what is open first: a palette or a list closes itself with it.
+        return Binding(
+            self.keys,
+            self.action,
+            self.title,
+            show=self.shown != "never",
+            priority=self.keys != "escape",
+            id=self.id,
+            tooltip=self.meaning,
+        )
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "generate",
+        "ctrl+g,ctrl+j,alt+enter,f5",
+        "generate",
+        "generate",
+        "Make the picture; queue it while another is being made",
+        shown="always",
+        fixed=True,
+    ),
+    Command("stop", "ctrl+t", "stop", "stop", "Stop the running job", shown="always", fixed=True),
+    Command("retry", "f9", "retry", "try again", "Make again what failed", "again", shown="always"),
+    Command(
+        "next-seed",
+        "ctrl+n",
+        "next_seed",
+        "next seed",
+        "Make the same with the next seed",
+        "next",
+        shown="always",
+    ),
+    Command(
+        "recall",
+        "ctrl+r",
+        "recall",
+        "recall",
+        "Find an earlier prompt and take it into the editor",
+        shown="always",
+    ),
+    Command("library", "ctrl+l", "open('library')", "library", "Choose the model", shown="wide"),
+    Command("jump", "ctrl+o", "jump", "jump", "Go to any part of the screen by its letter", shown="wide"),
+    Command(
+        "palette",
+        "ctrl+p",
+        "command_palette",
+        "all commands",
+        "Search every command",
+        "all",
+        shown="always",
+        fixed=True,
+    ),
+    Command("help", "f1", "help", "help", "Every key, and what it does", shown="always", fixed=True),
+    Command("request", "f4", "open('request')", "request", "Change steps, guidance, seed, scheduler, count"),
+    Command("negative", "f6", "open('negative')", "negative", "Write what the picture should not show"),
+    Command("queue", "f7", "open('queue')", "queue", "See what waits; delete takes it out"),
+    Command("recent", "f8", "open('recent')", "recent", "Look at the latest pictures"),
+    Command("lock-seed", "", "lock_seed", "lock seed", "Keep the seed, or draw one for each picture"),
+    Command(
+        "close",
+        "escape",
+        "close",
+        "close",
+        "Close what is open, back to the prompt; never stops a job",
+        fixed=True,
+    ),
+    Command(
+        "quit", "ctrl+q", "quit", "quit", "Leave the studio; a running job goes on in the engine", fixed=True
+    ),
+)
+
+BY_ID = {command.id: command for command in COMMANDS}
+BINDINGS: list[BindingType] = [command.binding for command in COMMANDS if command.keys]

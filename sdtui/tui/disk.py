@@ -1,0 +1,76 @@
+"""What is read from disk for the studio. Slow, so it is called from the background only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdtui.errors import SdtuiError
+from sdtui.settings import places
+from sdtui.tui.session import Picture
+from sdtui.tui.widgets.library import Model
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from sdtui.bundle.tokenizer import Tokenizer
+    from sdtui.history import PictureRecord
+
+LARGEST = 1024
+"""Pixels along a side that are kept of a picture: more than any terminal has."""
+
+
+class PictureError(SdtuiError):
+    """A picture cannot be shown."""
+
+
+def picture_of(record: PictureRecord) -> Picture:
+    """A row of the history as the studio shows it."""
+    return Picture(record.id, record.path, record.width, record.height, record.request, record.origin.model)
+
+
+def search(text: str, limit: int) -> tuple[Picture, ...]:
+    """Pictures whose prompts match, newest first; all for an empty text. Raises HistoryError."""
+    from sdtui.history import History
+
+    with History(places().history_file) as history:
+        return tuple(map(picture_of, history.search(text, limit)))
+
+
+def image(picture: Picture, largest: int = LARGEST) -> Image.Image:
+    """The picture in RGB, at most ``largest`` pixels along a side. Raises :class:`PictureError`."""
+    from PIL import Image
+
+    try:
+        with Image.open(picture.path) as opened:
+            opened.thumbnail((largest, largest))
+            return opened.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        why = "its file is gone" if not Path(picture.path).exists() else "its file is damaged"
+        raise PictureError(
+            f"picture {picture.id} cannot be shown", why, "enter takes its request, which makes it again"
+        ) from error
+
+
+def models() -> tuple[Model, ...]:
+    """The installed models with what they take on disk."""
+    from sdtui.bundle import installed, reference
+
+    return tuple(
+        Model(
+            reference(bundle),
+            bundle.manifest.title,
+            bundle.manifest.width,
+            bundle.manifest.height,
+            sum(file.stat().st_size for file in bundle.path.rglob("*") if file.is_file()),
+        )
+        for bundle in installed()
+    )
+
+
+def tokenizer(model: str | None) -> Tokenizer:
+    """The tokenizer of a model, to count with. Raises BundleError."""
+    from sdtui.bundle import Bundle, locate
+    from sdtui.bundle.tokenizer import Tokenizer
+
+    return Tokenizer(Bundle.open(locate(model)))

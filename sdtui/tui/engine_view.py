@@ -1,0 +1,119 @@
+"""What the interface knows about the engine: one immutable value, and how messages change it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import msgspec
+
+from sdtui.engine.protocol import (
+    Cancelled,
+    EngineMessage,
+    Failed,
+    Finished,
+    Gauge,
+    Job,
+    Memory,
+    Progress,
+    Queued,
+    Snapshot,
+    Warmth,
+)
+from sdtui.request import GenerationRequest
+
+Link = Literal["starting", "on", "lost"]
+TRACE = 120
+"""Memory readings kept for the graph: a minute, at two a second."""
+
+
+@dataclass(frozen=True)
+class EngineView:
+    """The engine as seen from here.
+
+    ``link`` is the connection; the engine is ``lost`` when it went away or did not come. ``jobs`` are
+    those not done yet, in their order; the ones not sent yet are among them. ``trace`` holds the
+    engine's resident bytes over time.
+    """
+
+    link: Link = "starting"
+    warmth: Warmth = "cold"
+    model: str | None = None
+    runtime: str | None = None
+    memory: Memory | None = None
+    trace: tuple[int, ...] = ()
+    jobs: tuple[Job, ...] = ()
+
+    @property
+    def running(self) -> Job | None:
+        """The job that is being worked on."""
+        return next((job for job in self.jobs if job.state == "running"), None)
+
+    @property
+    def waiting(self) -> tuple[Job, ...]:
+        """The jobs that wait for their turn."""
+        return tuple(job for job in self.jobs if job.state == "queued")
+
+    def job(self, name: str) -> Job | None:
+        """The job of that name, unless it is done."""
+        return next((job for job in self.jobs if job.job == name), None)
+
+    def submitted(self, name: str, request: GenerationRequest) -> EngineView:
+        """This view with one more job at the end of the queue, unless it is there already."""
+        if self.job(name):
+            return self
+        return replace(self, jobs=(*self.jobs, Job(name, request, "queued")))
+
+    def connected(self) -> EngineView:
+        """The engine answers."""
+        return replace(self, link="on")
+
+    def connecting(self) -> EngineView:
+        """The engine is being started, or sought."""
+        return replace(self, link="starting")
+
+    def disconnected(self) -> EngineView:
+        """The engine is gone, and with it every job."""
+        return replace(self, link="lost", warmth="cold", runtime=None, memory=None, jobs=())
+
+    def hear(self, message: EngineMessage) -> EngineView:
+        """The view after a message."""
+        match message:
+            case Snapshot():
+                return self._snapshot(message)
+            case Queued(job, request):
+                return self.submitted(job, request)
+            case Progress(job, event, memory):
+                changed = (
+                    msgspec.structs.replace(known, state="running", progress=event)
+                    if known.job == job
+                    else known
+                    for known in self.jobs
+                )
+                return replace(self, jobs=tuple(changed), warmth="busy")._measured(memory)
+            case Gauge(memory, warmth):
+                return replace(self, warmth=warmth)._measured(memory)
+            case Finished(job, _, result):
+                return replace(self._without(job), model=result.model, runtime=result.runtime)
+            case Failed(job) | Cancelled(job):
+                return self._without(job)
+
+    def _snapshot(self, snapshot: Snapshot) -> EngineView:
+        in_engine = tuple(job for job in snapshot.jobs if job.state in ("queued", "running"))
+        named = {job.job for job in in_engine}
+        # What was asked for while the engine was starting is on its way, and not in its list yet.
+        unsent = tuple(job for job in self.waiting if job.job not in named)
+        return replace(
+            self,
+            link="on",
+            warmth=snapshot.warmth,
+            model=snapshot.model,
+            runtime=snapshot.runtime,
+            jobs=(*in_engine, *unsent),
+        )._measured(snapshot.memory)
+
+    def _measured(self, memory: Memory) -> EngineView:
+        return replace(self, memory=memory, trace=(*self.trace, memory.engine)[-TRACE:])
+
+    def _without(self, name: str) -> EngineView:
+        return replace(self, jobs=tuple(job for job in self.jobs if job.job != name))

@@ -1,0 +1,81 @@
+"""What the studio's threads tell it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from sdtui.diffusion.events import Step
+from sdtui.engine.protocol import Gauge, Progress
+from sdtui.errors import SdtuiError
+from sdtui.tui.engine_link import LinkEvent
+from sdtui.tui.session import Picture
+from sdtui.tui.widgets.library import Model
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+@dataclass
+class FromEngine(Message):
+    """The engine, or the link to it, says something."""
+
+    event: LinkEvent
+
+    def can_replace(self, message: Message) -> bool:
+        """Where the screen falls behind, only the newest step and the newest gauge count."""
+        if not isinstance(message, FromEngine):
+            return False
+        match message.event, self.event:
+            case Gauge(), Gauge():
+                return True
+            case Progress(job=before, event=Step()), Progress(job=now, event=Step()):
+                return before == now
+            case _:
+                return False
+
+
+@dataclass
+class ModelsListed(Message):
+    """These models are installed."""
+
+    models: tuple[Model, ...]
+
+
+@dataclass
+class RecentListed(Message):
+    """These are the newest pictures."""
+
+    pictures: tuple[Picture, ...]
+
+
+@dataclass
+class ImageLoaded(Message):
+    """A picture is ready to be shown."""
+
+    identity: int
+    image: Image.Image
+
+
+@dataclass
+class ThumbnailsLoaded(Message):
+    """Small images by picture id."""
+
+    images: dict[int, Image.Image]
+
+
+@dataclass
+class TokensCounted(Message):
+    """How long a prompt is."""
+
+    count: int
+    limit: int
+
+
+@dataclass
+class WentWrong(Message):
+    """Something in the background did not work."""
+
+    error: SdtuiError

@@ -1,0 +1,235 @@
+"""What happens in the studio, without the studio: no Textual here."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Literal
+
+from sdtui.diffusion.events import Preview, Step
+from sdtui.engine.protocol import Cancel, Cancelled, EngineMessage, Failed, Failure, Finished, Submit
+from sdtui.errors import SdtuiError
+from sdtui.request import GenerationRequest
+from sdtui.tui.draft import Draft, draft_of
+from sdtui.tui.engine_view import EngineView
+from sdtui.tui.prompts import PromptWalk
+from sdtui.tui.remembered import Remembered
+
+SUGGESTION = "red apple on a blue background"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture: its history id, PNG, size in pixels, and the request that made it."""
+
+    id: int
+    path: str
+    width: int
+    height: int
+    request: GenerationRequest
+    model: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """The one line about what just happened. ``failed`` lines stay until the next generation."""
+
+    text: str
+    kind: Literal["said", "failed"] = "said"
+
+
+def failure_line(failure: Failure | SdtuiError) -> str:
+    """``what — why — what to do``."""
+    return " — ".join(part for part in (failure.what, failure.why, failure.remedy) if part)
+
+
+class Session:
+    """The draft, the engine as seen from here, the pictures, and what to tell the person.
+
+    Methods that want something from the engine return the messages to send to it.
+    """
+
+    def __init__(self, remembered: Remembered, defaults: Draft) -> None:
+        self.first_run = remembered.draft is None
+        self.draft = remembered.draft or defaults
+        self.walk = PromptWalk(remembered.prompts, self.draft.prompt)
+        self.seen = remembered.seen
+        self.engine = EngineView()
+        self.recent: tuple[Picture, ...] = ()
+        self.unseen: frozenset[int] = frozenset()
+        self.opened: Picture | None = None
+        self.latest: Picture | None = None
+        self.preview: Preview | None = None
+        self.notice: Notice | None = None
+        self._mine: set[str] = set()
+        self._retry: tuple[Submit, ...] = ()
+        self._recent_known = False
+
+    # ---- writing ----------------------------------------------------------------------------
+
+    def write_prompt(self, text: str) -> None:
+        """The prompt editor reads ``text``."""
+        self.walk.write(text)
+        self.draft = self.draft.replace(prompt=text)
+
+    def walk_prompts(self, by: int) -> bool:
+        """Go to an earlier (+1) or later (-1) prompt; False when there is none."""
+        moved = self.walk.move(by)
+        self.draft = self.draft.replace(prompt=self.walk.text)
+        return moved
+
+    def take(self, request: GenerationRequest) -> None:
+        """Go on from a picture's request; the prompt that stood in the editor is kept."""
+        self.walk.keep()
+        self.draft = draft_of(request)
+        self.walk.write(request.prompt)
+        self.opened = None
+
+    @property
+    def suggestion(self) -> str:
+        """What to offer in an empty prompt, before anything was ever made."""
+        return SUGGESTION if self._recent_known and not self.recent and not self.walk.earlier else ""
+
+    # ---- asking the engine ------------------------------------------------------------------
+
+    def generate(self) -> list[Submit]:
+        """Queue the draft's pictures. Raises :class:`~sdtui.request.RequestError`."""
+        return self._generate(self.draft.with_seed())
+
+    def generate_next_seed(self) -> list[Submit]:
+        """Queue the same with the next seed. Raises :class:`~sdtui.request.RequestError`."""
+        return self._generate(self.draft.with_next_seed())
+
+    def _generate(self, draft: Draft) -> list[Submit]:
+        requests = tuple(draft.request().pictures())
+        self.draft = draft
+        self.walk.keep()
+        self.opened = None
+        return self._submit(tuple(map(_job_for, requests)))
+
+    def retry(self) -> list[Submit]:
+        """Queue again what failed or was lost."""
+        return self._submit(self._retry)
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether something failed that can be asked for again."""
+        return bool(self._retry)
+
+    def _submit(self, submits: tuple[Submit, ...]) -> list[Submit]:
+        for submit in submits:
+            self.engine = self.engine.submitted(submit.job, submit.request)
+            self._mine.add(submit.job)
+        self.notice = None
+        self._retry = ()
+        return list(submits)
+
+    def stop(self) -> list[Cancel]:
+        """Stop the running job, or the next one when none runs yet."""
+        job = self.engine.running or next(iter(self.engine.waiting), None)
+        return [Cancel(job.job)] if job else []
+
+    # ---- hearing from it --------------------------------------------------------------------
+
+    def hear(self, message: EngineMessage) -> None:
+        """Something happened in the engine."""
+        before = self.engine
+        self.engine = before.hear(message)
+        match message:
+            case Finished(_, request, result):
+                self.latest = Picture(
+                    result.picture, result.path, result.width, result.height, request, result.model
+                )
+                self.notice = Notice(
+                    f"done in {result.seconds.total:.1f} s   seed {request.seed}   {result.path}"
+                )
+            case Failed(job, failure):
+                self.notice = Notice(failure_line(failure), "failed")
+                self._retry += tuple(map(_job_for, _requests(before, job)))
+            case Cancelled(job) if job in self._mine:
+                self.notice = Notice("stopped")
+        running = self.engine.running
+        self.preview = _preview(running.progress) or self.preview if running else None
+
+    def lose(self, failure: Failure) -> None:
+        """The engine went away, or did not come; ``failure`` says why."""
+        lost = self.engine.jobs
+        self.engine = self.engine.disconnected()
+        self.preview = None
+        # The engine keeps what waited and knows it by name; what ran is over and needs a new one.
+        self._retry += tuple(
+            _job_for(job.request) if job.state == "running" else Submit(job.job, job.request) for job in lost
+        )
+        self.notice = Notice(failure_line(failure), "failed")
+
+    # ---- pictures ---------------------------------------------------------------------------
+
+    def list_recent(self, pictures: tuple[Picture, ...]) -> None:
+        """The newest pictures of the history, newest first."""
+        first_time, self._recent_known = not self._recent_known, True
+        self.recent = pictures
+        if first_time:
+            self.walk.extend([picture.request.prompt for picture in pictures])
+            self._welcome(pictures)
+        self.seen = max((picture.id for picture in pictures), default=self.seen)
+
+    def _welcome(self, pictures: tuple[Picture, ...]) -> None:
+        self.latest = self.latest or next(iter(pictures), None)
+        if self.seen is None:
+            return
+        self.unseen = frozenset(picture.id for picture in pictures if picture.id > (self.seen or 0))
+        if self.unseen:
+            counted = "1 picture" if len(self.unseen) == 1 else f"{len(self.unseen)} pictures"
+            self.notice = self.notice or Notice(f"welcome back — {counted} finished while you were away")
+
+    def open(self, picture: Picture | None) -> None:
+        """Show an earlier picture with its request, or (None) what is being made."""
+        self.opened = picture
+        if picture:
+            self.unseen -= {picture.id}
+
+    @property
+    def shown(self) -> Picture | Preview | None:
+        """What belongs on the canvas: the opened picture, the one in the making, or the latest."""
+        return self.opened or self.preview or self.latest
+
+    @property
+    def shown_request(self) -> GenerationRequest | None:
+        """The request of what is on the canvas."""
+        if self.opened:
+            return self.opened.request
+        if self.preview and self.engine.running:
+            return self.engine.running.request
+        return self.latest.request if self.latest else None
+
+    # ---- between runs -----------------------------------------------------------------------
+
+    def remembered(self) -> Remembered:
+        """What the next run needs to go on from here."""
+        return Remembered(draft=self.draft, prompts=self.walk.earlier, seen=self.seen)
+
+    @property
+    def goodbye(self) -> str | None:
+        """What to say after the window closed: jobs that go on without it."""
+        match len(self.engine.jobs):
+            case 0:
+                return None
+            case 1:
+                return "the picture goes on in the engine; sdtui shows it again, sdtui engine stop ends it"
+            case count:
+                return (
+                    f"{count} pictures go on in the engine; sdtui shows them again, sdtui engine stop ends it"
+                )
+
+
+def _job_for(request: GenerationRequest) -> Submit:
+    return Submit(secrets.token_hex(8), request)
+
+
+def _requests(engine: EngineView, name: str) -> tuple[GenerationRequest, ...]:
+    job = engine.job(name)
+    return (job.request,) if job else ()
+
+
+def _preview(event: object) -> Preview | None:
+    return event.preview if isinstance(event, Step) else None

@@ -1,0 +1,70 @@
+"""The models that are installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from sdtui.tui.figures import shortened, size_on_disk
+
+
+@dataclass(frozen=True)
+class Model:
+    """An installed model: what a request calls it, its title, picture size, and bytes on disk."""
+
+    reference: str
+    title: str
+    width: int
+    height: int
+    size: int
+
+    @property
+    def label(self) -> str:
+        """Its title and size, for the header."""
+        square = self.width == self.height
+        return f"{self.title} · {self.width} px" if square else f"{self.title} · {self.width} × {self.height}"
+
+
+class Library(Vertical):
+    """A list to choose the model from."""
+
+    @dataclass
+    class Chosen(Message):
+        """The person wants this model."""
+
+        model: Model
+
+    models: tuple[Model, ...] = ()
+    current: str = ""
+
+    def compose(self) -> ComposeResult:
+        yield Static("LIBRARY", classes="title")
+        yield OptionList(id="models", compact=True)
+
+    def show(self, models: tuple[Model, ...], current: str) -> None:
+        """List the models, the current one marked."""
+        if (models, current) == (self.models, self.current):
+            return
+        self.models, self.current = models, current
+        options = self.query_one(OptionList)
+        highlighted = options.highlighted
+        options.clear_options()
+        options.add_options(Option(self._line(model)) for model in models)
+        options.highlighted = highlighted if highlighted is not None else 0
+
+    def _line(self, model: Model) -> Content:
+        mark = "▸" if model.reference == self.current else " "
+        size = size_on_disk(model.size)
+        columns = max(8, self.query_one(OptionList).size.width - len(size) - 3)
+        title = shortened(model.title, columns)
+        return Content.assemble((f"{mark} ", "$accent"), f"{title:<{columns}} ", (size, "$foreground-muted"))
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.post_message(self.Chosen(self.models[event.option_index]))

@@ -1,0 +1,92 @@
+"""One line that says how far the picture is, or what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from sdtui.diffusion.events import Decoding, Encoding, Loading, PipelineEvent, Step
+from sdtui.tui.engine_view import EngineView
+from sdtui.tui.figures import bar, clock, shortened
+from sdtui.tui.session import Notice
+
+WIDE = 84
+Parts = tuple[str, float | None, str]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What there is to say: the engine's work, or else the last notice, or else a hint."""
+
+    engine: EngineView
+    notice: Notice | None = None
+    hint: str = ""
+    retry_key: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the line tells of a failure: it may take more than one row then."""
+        return not self.engine.jobs and self.notice is not None and self.notice.kind == "failed"
+
+
+def stage(event: PipelineEvent | None, wide: bool) -> Parts:
+    """A job's stage, how much of it is done (None: who knows), and the numbers beside the bar."""
+    match event:
+        case None:
+            return "beginning", None, ""
+        case Loading(network, index, total):
+            return f"loading {network.replace('_', ' ')}", (index - 1) / total, f"{index}/{total}"
+        case Encoding():
+            return "encoding", 0.0, ""
+        case Step(index, total):
+            count = f"{index:>{len(str(total))}}/{total}"
+            left = clock(event.remaining)
+            if wide:
+                return "denoising", index / total, f"{count}  {event.rate:5.1f} it/s  {left:>5} left"
+            return "denoising", index / total, f"{count} {event.rate:4.1f} it/s {left:>4}"
+        case Decoding():
+            return "decoding", 1.0, ""
+
+
+class ProgressLine(Widget):
+    """Stage, bar, steps, rate and time left; after a failure ``what — why — what to do``."""
+
+    standing: reactive[Standing] = reactive(lambda: Standing(EngineView()))
+
+    def watch_standing(self, standing: Standing) -> None:
+        self.set_class(standing.failed, "-failed")
+
+    def render(self) -> Content:
+        engine, notice = self.standing.engine, self.standing.notice
+        if engine.running:
+            return self._working(engine.running.progress)
+        if engine.waiting:
+            return self._waiting(len(engine.waiting))
+        if self.standing.failed and notice:
+            key = self.standing.retry_key
+            return Content.assemble(
+                ("✗ ", "bold $error"), notice.text, (f"   {key} tries again" if key else "", "$accent")
+            )
+        if notice:
+            return Content.styled(shortened(notice.text, self.size.width or 80), "$foreground-muted")
+        return Content.styled(self.standing.hint, "$foreground-muted")
+
+    def _working(self, event: PipelineEvent | None) -> Content:
+        wide = self.size.width >= WIDE
+        name, done, numbers = stage(event, wide)
+        gap = "  " if wide else " "
+        columns = max(0, self.size.width - len(name) - len(numbers) - 2 * len(gap))
+        full, left = bar(done or 0.0, columns)
+        return Content.assemble(
+            name, gap, (full, "$accent"), (left, "$foreground-disabled"), gap, (numbers, "$foreground")
+        )
+
+    def _waiting(self, count: int) -> Content:
+        waiting = "your picture waits" if count == 1 else f"{count} pictures wait"
+        why = (
+            "the engine is starting" if self.standing.engine.link == "starting" else "the engine takes it up"
+        )
+        return Content.styled(f"{why} — {waiting}", "$foreground-muted")

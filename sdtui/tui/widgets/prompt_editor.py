@@ -1,0 +1,89 @@
+"""Where the prompt is written, and the negative one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.style import Style
+from rich.text import Text
+from textual.message import Message
+from textual.widgets import TextArea
+
+from sdtui.tui.difference import changed_words
+
+_CHANGED = Style(underline=True)
+
+
+class PromptEditor(TextArea):
+    """A text area without frame, with a ghost to start from and a way back to earlier prompts.
+
+    Where ``walks`` is false, up and down stay inside the text.
+    """
+
+    @dataclass
+    class Walked(Message):
+        """The cursor left the text at the top (``by`` +1, to earlier prompts) or the bottom (-1)."""
+
+        editor: PromptEditor
+        by: int
+
+    def __init__(self, *, id: str, placeholder: str, walks: bool) -> None:
+        super().__init__(id=id, placeholder=placeholder, compact=True, highlight_cursor_line=False)
+        self._hint = placeholder
+        self._ghost = ""
+        self._walks = walks
+        self._compared: str | None = None
+
+    def set_text(self, text: str) -> None:
+        """Replace everything, the cursor at the end; undo brings the text before it back."""
+        if text == self.text:
+            return
+        self.replace(text, self.document.start, self.document.end)
+        self.move_cursor(self.document.end)
+
+    def offer(self, ghost: str) -> None:
+        """Show ``ghost`` while the editor is empty; right takes it, and so does generating."""
+        self._ghost = ghost
+        self.placeholder = ghost or self._hint
+
+    def take_ghost(self) -> None:
+        """Make the ghost real, if there is one to see."""
+        if not self.text and self._ghost:
+            self.insert(self._ghost)
+
+    def compare(self, other: str | None) -> None:
+        """Underline what differs from ``other``, the prompt of the picture on the canvas."""
+        if other != self._compared:
+            self._compared = other
+            self._line_cache.clear()
+            self.refresh()
+
+    def get_line(self, line_index: int) -> Text:
+        line = super().get_line(line_index)
+        if self._compared is None:
+            return line
+        before = sum(len(self.document.get_line(index)) + 1 for index in range(line_index))
+        for start, end in changed_words(self.text, self._compared):
+            if before <= start < before + len(line):
+                line.stylize(_CHANGED, start - before, end - before)
+        return line
+
+    def action_cursor_right(self, select: bool = False) -> None:
+        if not self.text and self._ghost and not select:
+            self.take_ghost()
+        else:
+            super().action_cursor_right(select)
+
+    def action_cursor_up(self, select: bool = False) -> None:
+        at_top = self.navigator.is_first_wrapped_line(self.cursor_location)
+        if self._walks and at_top and not select:
+            self.post_message(self.Walked(self, +1))
+        else:
+            super().action_cursor_up(select)
+
+    def action_cursor_down(self, select: bool = False) -> None:
+        at_bottom = self.navigator.is_last_wrapped_line(self.cursor_location)
+        if self._walks and at_bottom and not select:
+            self.post_message(self.Walked(self, -1))
+        else:
+            super().action_cursor_down(select)

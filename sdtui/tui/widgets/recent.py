@@ -1,0 +1,134 @@
+"""The latest pictures, small."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from sdtui.terminal.capabilities import ColourDepth
+from sdtui.tui.session import Picture
+from sdtui.tui.strips import strips
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+LABEL = 8
+COLUMNS, ROWS, GAP = 8, 4, 1
+"""A thumbnail's cells, and the space after it."""
+
+
+class RecentStrip(Widget, can_focus=True):
+    """Left and right walk through the pictures, enter takes the request of the one in sight."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "walk(-1)", "newer", id="recent.newer", show=False),
+        Binding("right", "walk(1)", "older", id="recent.older", show=False),
+        Binding("home", "walk(-1000)", "newest", id="recent.newest", show=False),
+        Binding("end", "walk(1000)", "oldest", id="recent.oldest", show=False),
+        Binding("enter", "take", "take its request into the editor", id="recent.take", show=False),
+    ]
+
+    @dataclass
+    class Opened(Message):
+        """The person looks at this picture."""
+
+        picture: Picture
+
+    @dataclass
+    class Taken(Message):
+        """The person goes on from this picture."""
+
+        picture: Picture
+
+    def __init__(self, depth: ColourDepth, *, id: str) -> None:
+        super().__init__(id=id)
+        self._depth = depth
+        self._pictures: tuple[Picture, ...] = ()
+        self._unseen: frozenset[int] = frozenset()
+        self._opened: int | None = None
+        self._thumbnails: dict[int, list[Strip]] = {}
+
+    def show(self, pictures: tuple[Picture, ...], unseen: frozenset[int], opened: Picture | None) -> None:
+        """Show the newest pictures first; mark the unseen ones and the opened one."""
+        shown = (pictures, unseen, opened.id if opened else None)
+        if shown != (self._pictures, self._unseen, self._opened):
+            self._pictures, self._unseen, self._opened = shown
+            self.refresh()
+
+    def add_thumbnails(self, images: Mapping[int, Image.Image]) -> None:
+        """Small images by picture id."""
+        from sdtui.terminal.halfblock import half_blocks
+
+        for identity, image in images.items():
+            self._thumbnails[identity] = strips(half_blocks(image, COLUMNS, ROWS, self._depth))
+        self.refresh()
+
+    @property
+    def missing(self) -> list[Picture]:
+        """The pictures in sight that have no thumbnail yet."""
+        return [picture for picture in self._in_sight() if picture.id not in self._thumbnails]
+
+    # ---- keys -------------------------------------------------------------------------------
+
+    def on_focus(self) -> None:
+        if self._pictures and self._opened is None:
+            self.post_message(self.Opened(self._pictures[0]))
+
+    def action_walk(self, by: int) -> None:
+        if self._pictures:
+            target = max(0, min(len(self._pictures) - 1, self._index() + by))
+            self.post_message(self.Opened(self._pictures[target]))
+
+    def action_take(self) -> None:
+        if self._pictures:
+            self.post_message(self.Taken(self._pictures[self._index()]))
+
+    def on_click(self, event: events.Click) -> None:
+        index = (event.x - LABEL) // (COLUMNS + GAP)
+        if 0 <= index < len(self._in_sight()):
+            self.post_message(self.Opened(self._in_sight()[index]))
+
+    def _index(self) -> int:
+        return next((i for i, picture in enumerate(self._pictures) if picture.id == self._opened), 0)
+
+    # ---- drawing ----------------------------------------------------------------------------
+
+    def _in_sight(self) -> tuple[Picture, ...]:
+        """As many as fit, scrolled so that the opened one is among them."""
+        fitting = max(1, (self.size.width - LABEL) // (COLUMNS + GAP))
+        first = max(0, self._index() - fitting + 1)
+        return self._pictures[first : first + fitting]
+
+    def render_line(self, y: int) -> Strip:
+        ground = self.rich_style
+        muted = ground + Style(dim=True)
+        label = {0: " RECENT", 1: f" {len(self._pictures) or 'none'}"}.get(y, "")
+        parts = [Segment(label.ljust(LABEL), muted)]
+        for picture in self._in_sight():
+            parts += self._mark(picture, ground) if y >= ROWS else self._row(picture, y, ground)
+            parts.append(Segment(" " * GAP, ground))
+        return Strip(parts).adjust_cell_length(self.size.width, ground)
+
+    def _row(self, picture: Picture, y: int, ground: Style) -> list[Segment]:
+        thumbnail = self._thumbnails.get(picture.id)
+        if thumbnail is None or y >= len(thumbnail):
+            return [Segment(("▫" if y == 1 and thumbnail is None else "").center(COLUMNS), ground)]
+        left = (COLUMNS - thumbnail[y].cell_length) // 2
+        right = COLUMNS - left - thumbnail[y].cell_length
+        line = thumbnail[y].apply_style(ground)
+        return [Segment(" " * left, ground), *line, Segment(" " * right, ground)]
+
+    def _mark(self, picture: Picture, ground: Style) -> list[Segment]:
+        accent = ground + Style(color=self.app.theme_variables["accent"])
+        if picture.id == self._opened:
+            return [Segment("━" * COLUMNS, accent)]
+        return [Segment("new".center(COLUMNS) if picture.id in self._unseen else " " * COLUMNS, accent)]

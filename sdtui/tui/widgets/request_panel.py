@@ -1,0 +1,145 @@
+"""The request beside the picture: shown always, changed from the keyboard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from sdtui.request import GenerationRequest, RequestError
+from sdtui.tui.draft import FIELDS, Draft, Field, differing, draft_of
+from sdtui.tui.session import Picture
+
+
+@dataclass(frozen=True)
+class RequestView:
+    """The draft, the model's own size as text, and the request it is compared with.
+
+    ``opened`` is the picture whose request is shown instead.
+    """
+
+    draft: Draft
+    size: str = ""
+    compared: GenerationRequest | None = None
+    opened: Picture | None = None
+
+
+class RequestPanel(Widget, can_focus=True):
+    """Up and down choose a row, left and right change it, digits type a value, enter sets it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "row(-1)", "row above", id="request.up", show=False),
+        Binding("down", "row(1)", "row below", id="request.down", show=False),
+        Binding("left", "turn(-1)", "less", id="request.less", show=False),
+        Binding("right", "turn(1)", "more", id="request.more", show=False),
+        Binding("enter", "set", "set what was typed", id="request.set", show=False),
+        Binding("space", "app.lock_seed", "lock the seed, or not", id="request.lock", show=False),
+        Binding("backspace", "rub_out", "rub out what was typed", id="request.rub-out", show=False),
+    ]
+
+    @dataclass
+    class Changed(Message):
+        """The person wants the draft to be this."""
+
+        draft: Draft
+
+    @dataclass
+    class Refused(Message):
+        """What was typed is no value for its row."""
+
+        error: RequestError
+
+    view: reactive[RequestView] = reactive(lambda: RequestView(Draft()))
+    row: reactive[int] = reactive(0)
+    typed: reactive[str] = reactive("")
+
+    @property
+    def _field(self) -> Field:
+        return FIELDS[self.row]
+
+    # ---- keys -------------------------------------------------------------------------------
+
+    def action_row(self, by: int) -> None:
+        self.action_set()
+        self.row = (self.row + by) % len(FIELDS)
+
+    def action_turn(self, direction: int) -> None:
+        self.typed = ""
+        self.post_message(self.Changed(self._field.turned(self.view.draft, direction)))
+
+    def action_set(self) -> None:
+        text, self.typed = self.typed, ""
+        if text:
+            try:
+                self.post_message(self.Changed(self._field.typed(self.view.draft, text)))
+            except RequestError as error:
+                self.post_message(self.Refused(error))
+
+    def action_rub_out(self) -> None:
+        self.typed = self.typed[:-1]
+
+    def on_key(self, event: events.Key) -> None:
+        if event.is_printable and event.character and event.character != " ":
+            self.typed += event.character
+            event.stop()
+
+    def on_blur(self) -> None:
+        self.action_set()
+
+    def on_click(self, event: events.Click) -> None:
+        if 1 <= event.y <= len(FIELDS):
+            self.row = event.y - 1
+
+    # ---- drawing ----------------------------------------------------------------------------
+
+    def render(self) -> Content:
+        opened = self.view.opened
+        title = f"PICTURE {opened.id}" if opened else "REQUEST"
+        lines = [Content.styled(title, "$foreground-muted"), *self._rows(), self._size_row()]
+        if opened:
+            lines += [
+                Content(""),
+                Content(opened.request.prompt),
+                Content(""),
+                Content.styled("enter takes it", "$accent"),
+                Content.styled("escape goes back", "$foreground-muted"),
+            ]
+        return Content("\n").join(lines)
+
+    def _rows(self) -> list[Content]:
+        opened, compared = self.view.opened, self.view.compared
+        draft = draft_of(opened.request) if opened else self.view.draft
+        changed = differing(draft, compared) if compared and not opened else frozenset()
+        return [
+            self._row(
+                field, draft, field.name in changed, self.has_focus and index == self.row and not opened
+            )
+            for index, field in enumerate(FIELDS)
+        ]
+
+    def _row(self, field: Field, draft: Draft, changed: bool, current: bool) -> Content:
+        value = field.shown(draft)
+        if current and self.typed:
+            return self._line(field.label, Content.styled(f"{self.typed}▏", "bold $accent"))
+        if current:
+            return self._line(field.label, Content.styled(f"‹ {value} ›", "bold $accent"))
+        shown = Content.styled(value, "underline" if changed else "")
+        if field.name == "seed" and draft.seed is not None:
+            lock = "locked" if draft.seed_locked else "random"
+            shown = Content.assemble(shown, (f" {lock}", "$foreground-muted"))
+        return self._line(field.label, shown)
+
+    def _size_row(self) -> Content:
+        opened = self.view.opened
+        size = f"{opened.width} × {opened.height}" if opened else self.view.size
+        return self._line("size", Content.styled(size, "$foreground-muted"))
+
+    def _line(self, label: str, value: Content) -> Content:
+        gap = max(1, self.size.width - len(label) - value.cell_length)
+        return Content.assemble((label, "$foreground-muted"), " " * gap, value)
