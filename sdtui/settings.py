@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -85,8 +86,14 @@ def places() -> Places:
         data=folders.user_data_path,
         cache=folders.user_cache_path,
         state=folders.user_state_path,
-        runtime=_short_enough(folders.user_runtime_path),
+        runtime=_short_enough(_runtime_folder(folders)),
     )
+
+
+def _runtime_folder(folders: platformdirs.PlatformDirs) -> Path:
+    """The platform's, or platformdirs' stand-in in the temporary folder without its warning to people."""
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        return folders.user_runtime_path
 
 
 def _short_enough(runtime: Path) -> Path:
