@@ -1,0 +1,18 @@
+"""The built-in model and the recipe that trained it.
+
+The finished bundle lies in ``model/`` beside this file. Everything else here is the recipe, one
+command each, on a working folder of the reader's choice::
+
+    python -m sdtui.starter.fetch     --work DIR     the artwork and its names
+    python -m sdtui.starter.train vae --work DIR     then ``text``, then ``unet``
+    python -m sdtui.starter.export    --work DIR     torch checkpoints -> Core ML bundle
+    python -m sdtui.starter.evaluate                 does it draw what it is asked for?
+
+Only the recipe needs the training libraries (``diffusers``, ``transformers``, ``torch``); using the
+model needs none of it.
+"""
+
+from pathlib import Path
+
+MODEL_FOLDER = Path(__file__).parent / "model"
+"""The Core ML bundle that ships with the application."""
