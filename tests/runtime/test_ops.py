@@ -7,15 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import coremltools as ct
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from coremltools.converters.mil import Builder as mb  # noqa: N813 - its usual name
-from coremltools.converters.mil.mil import types
 
 from sdtui.runtime import Array, load_network
+from tests.runtime.programs import save_program
 
 _numbers = np.random.default_rng(3)
 
@@ -37,24 +36,8 @@ _counter = itertools.count()
 
 
 def run(folder: Path, build: Callable[..., Any], *inputs: Array, target: str = "iOS16") -> list[Array]:
-    """Build a program as it stands (no optimisation), save it, and run it in fp32."""
-    specs = [
-        mb.TensorSpec(array.shape, types.int32 if array.dtype.kind == "i" else types.fp32) for array in inputs
-    ]
-    names = [f"input_{index}" for index in range(len(inputs))]
-    arguments = ", ".join(names)
-    # The builder reads the names of the inputs from the signature.
-    function = eval(f"lambda {arguments}: build({arguments})", {"build": build})
-    program = mb.program(input_specs=specs, opset_version=getattr(ct.target, target))(function)
-    model = ct.convert(
-        program,
-        pass_pipeline=ct.PassPipeline.EMPTY,
-        minimum_deployment_target=getattr(ct.target, target),
-        compute_precision=ct.precision.FLOAT32,
-        skip_model_load=True,
-    )
-    path = folder / f"{next(_counter)}.mlpackage"
-    model.save(str(path))
+    """Build a program, save it, and run it in fp32."""
+    path = save_program(folder / f"{next(_counter)}.mlpackage", build, *inputs, target=target)
     network = load_network(path, precision="fp32")
     return list(network.predict(dict(zip(network.inputs, inputs, strict=True))).values())
 

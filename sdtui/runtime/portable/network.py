@@ -13,11 +13,12 @@ from sdtui.request import ComputeUnits, Precision
 from sdtui.runtime.inputs import checked
 from sdtui.runtime.network import Array, NetworkError, TensorSpec
 from sdtui.runtime.portable.constants import Constants
+from sdtui.runtime.portable.executor import OPERATION_ERRORS, StepError, execute
+from sdtui.runtime.portable.fusion import fuse
 from sdtui.runtime.portable.package import Package, open_package, reading
 from sdtui.runtime.portable.plan import Plan, prepare
 
 _NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", None: "fp32"}
-_OPERATION_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, MemoryError)
 
 
 class PortableNetwork:
@@ -51,47 +52,35 @@ class PortableNetwork:
         if self._plan is None:
             raise NetworkError(f"cannot run {self._name}", "it is closed", "load it again")
         arrays = checked(self._name, self.inputs, inputs)
-        with torch.inference_mode(), torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
-            results = self._run(self._plan, arrays)
+        # torch.tensor copies: nothing that is given here can change under a step's hands.
+        tensors = {name: torch.tensor(array, device=self._device) for name, array in arrays.items()}
+        try:
+            with torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
+                results = execute(self._plan, tensors)
+        except StepError as error:
+            raise self._failure(error) from error
         return {name: _array(results[name]) for name in self.outputs}
 
     def close(self) -> None:
         """Give the memory back; the network cannot be used afterwards."""
         self._plan = None
 
-    def _run(self, plan: Plan, arrays: Mapping[str, Array]) -> dict[str, Tensor]:
-        registers = list(plan.registers)
-        for name, slot in plan.inputs.items():
-            registers[slot] = torch.tensor(arrays[name]).to(self._device)
-        for step in plan.steps:
-            try:
-                result = step.run(*[registers[slot] for slot in step.inputs])
-            except _OPERATION_ERRORS as error:
-                raise self._failure(step.operation, error) from error
-            if isinstance(result, Tensor):
-                registers[step.outputs[0]] = result
-            else:
-                for slot, part in zip(step.outputs, result, strict=True):
-                    registers[slot] = part
-            for slot in step.dead:
-                registers[slot] = None
-        results = {name: registers[slot] for name, slot in plan.outputs.items()}
-        return {name: tensor for name, tensor in results.items() if tensor is not None}
-
-    def _failure(self, operation: str, error: Exception) -> NetworkError:
-        text = str(error).strip().partition("\n")[0].rstrip(".")
+    def _failure(self, error: StepError) -> NetworkError:
         what = f"cannot run {self._name}"
-        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "alloc" in text:
+        text = str(error.__cause__).strip().partition("\n")[0].rstrip(".")
+        if isinstance(error.__cause__, MemoryError | torch.OutOfMemoryError) or "allocate" in text:
             return NetworkError(what, "memory ran out", "close other programs, or use a smaller model")
-        return NetworkError(what, f"its operation {operation} failed ({text})", "convert the model again")
+        why = f"its operation {error.operation} failed ({text})"
+        return NetworkError(what, why, "convert the model again")
 
 
 def _plan(package: Package, device: torch.device, half: torch.dtype | None) -> Plan:
     function = package.model.function
     with reading(package.path), torch.inference_mode():
         try:
-            return prepare(function, Constants(package, function, device), half)
-        except _OPERATION_ERRORS as error:
+            constants = Constants(package, function, device)
+            return prepare(fuse(function, constants), constants, half)
+        except OPERATION_ERRORS as error:
             raise NetworkError(
                 f"cannot load {package.path.name}",
                 f"its program is broken ({error})",

@@ -38,9 +38,23 @@ def attention(
     attn_mask: Tensor | None = None,
     *,
     scale: float | None = None,
+    transpose_query: bool = False,
+    transpose_key: bool = False,
+    transpose_value: bool = False,
+    transpose_result: bool = False,
 ) -> Tensor:
-    """Attention over (..., L, E); the scale is 1 / sqrt(E) unless given. A bool mask keeps what is True."""
-    return F.scaled_dot_product_attention(query, key, value, attn_mask, scale=scale)
+    """Attention over (..., L, E); the scale is 1 / sqrt(E) unless given. A bool mask keeps what is True.
+
+    The scale and the transpositions are not in MIL: fusion sets them.
+    """
+    result = F.scaled_dot_product_attention(
+        query.mT if transpose_query else query,
+        key.mT if transpose_key else key,
+        value.mT if transpose_value else value,
+        attn_mask,
+        scale=scale,
+    )
+    return result.mT if transpose_result else result
 
 
 @operation("conv", multiplies=True)

@@ -58,10 +58,19 @@ def l2_norm(x: Tensor, *, epsilon: float = 1e-6) -> Tensor:
 
 @operation("group_norm")
 def group_norm(
-    x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, *, groups: int, epsilon: float
+    x: Tensor,
+    gamma: Tensor | None = None,
+    beta: Tensor | None = None,
+    *,
+    groups: int,
+    epsilon: float,
+    shape: tuple[int, ...],
 ) -> Tensor:
-    """Groups of channels of each sample with their own statistics. Not in MIL: fusion makes it."""
-    return F.group_norm(x.float(), groups, gamma, beta, epsilon).to(x.dtype)
+    """Groups of channels of each sample with their own statistics, in a shape with as many channels.
+
+    Not in MIL: fusion makes it.
+    """
+    return F.group_norm(x.float(), groups, gamma, beta, epsilon).to(x.dtype).reshape(shape)
 
 
 @operation("softmax")
