@@ -12,16 +12,15 @@ from coremltools.converters.mil.mil import types
 
 from sdtui.runtime import Array
 
+_TYPES = {"float16": types.fp16, "float32": types.fp32, "int32": types.int32}
+
 
 def save_program(path: Path, build: Callable[..., Any], *inputs: Array, target: str = "iOS16") -> Path:
     """Save a program as it stands, with no optimisation, in fp32.
 
-    ``build`` takes the inputs, of the shapes and types of ``inputs``, and returns the outputs.
+    ``build`` takes inputs of the shapes and types of ``inputs``, and returns the outputs.
     """
-    specs = [
-        Builder.TensorSpec(array.shape, types.int32 if array.dtype.kind == "i" else types.fp32)
-        for array in inputs
-    ]
+    specs = [Builder.TensorSpec(array.shape, _TYPES[array.dtype.name]) for array in inputs]
     arguments = ", ".join(f"input_{index}" for index in range(len(inputs)))
     # The builder reads the names of the inputs from the signature.
     function = eval(f"lambda {arguments}: build({arguments})", {"build": build})

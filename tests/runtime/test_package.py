@@ -207,6 +207,14 @@ def test_an_empty_weight_file(copy: Path) -> None:
         load_network(copy, precision="fp32")
 
 
+def test_weights_may_be_linked(copy: Path, tmp_path: Path) -> None:
+    """The cache of the Hub links its files, and resolutions of one model may share their weights."""
+    weights = next(copy.rglob("weight.bin"))
+    weights.rename(tmp_path / "blob")
+    weights.symlink_to(tmp_path / "blob")
+    assert load_network(copy, precision="fp32").weight_bytes == (tmp_path / "blob").stat().st_size
+
+
 def test_a_manifest_that_points_outside(copy: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("x")
     manifest = json.loads((copy / "Manifest.json").read_text())

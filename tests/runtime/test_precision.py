@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from coremltools.converters.mil import Builder as mb  # noqa: N813 - its usual name
 
 from sdtui.runtime import NetworkError, load_network
 from sdtui.runtime.portable import network as portable
@@ -15,6 +16,7 @@ from sdtui.runtime.portable.constants import Constants
 from sdtui.runtime.portable.package import open_package
 from sdtui.runtime.portable.plan import Plan, prepare
 from tests.runtime.conftest import NETWORKS, Sample, psnr
+from tests.runtime.programs import save_program
 
 NetworkOf = Callable[..., Path]
 SampleOf = Callable[[str], Sample]
@@ -110,6 +112,17 @@ def test_any_number_type_is_taken(dtype: type, sample: SampleOf, converted: Netw
     result = network.predict({"input_ids": original.inputs["input_ids"].astype(dtype)})
     assert result["last_hidden_state"].dtype == np.float32
     assert psnr(original.expected, result["last_hidden_state"]) >= 100
+
+
+def test_inputs_and_outputs_declared_fp16(tmp_path: Path) -> None:
+    x = np.array([[1.0, 2.5]], np.float16)
+    path = save_program(tmp_path / "a.mlpackage", lambda x: mb.mul(x=x, y=np.float16(3)), x)
+    network = load_network(path, precision="fp32")
+    (name,), (result,) = network.inputs, network.outputs
+    assert network.inputs[name].dtype == network.outputs[result].dtype == np.float16
+    product = network.predict({name: x})[result]
+    assert product.dtype == np.float32
+    assert product.tolist() == [[3.0, 7.5]]
 
 
 def test_wrong_inputs_name_themselves(sample: SampleOf, converted: NetworkOf) -> None:

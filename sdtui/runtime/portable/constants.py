@@ -44,7 +44,7 @@ class Constants:
 
     def fold(self, name: str, tensor: Tensor) -> None:
         """Take the result of an operation on constants as a constant."""
-        self._folded[name] = tensor
+        self._folded[name] = tensor.to(self._device)
 
     def parameter(self, argument: str | Value) -> Any:
         """A constant as a Python number or text, or a tuple of them."""

@@ -55,7 +55,7 @@ class PortableNetwork:
         # torch.tensor copies: nothing that is given here can change under a step's hands.
         tensors = {name: torch.tensor(array, device=self._device) for name, array in arrays.items()}
         try:
-            with torch.backends.cudnn.flags(deterministic=True, allow_tf32=False):
+            with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
                 results = execute(self._plan, tensors)
         except StepError as error:
             raise self._failure(error) from error

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -60,11 +60,10 @@ class Package:
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn whatever can be wrong with the files at ``path`` into a NetworkError."""
-    remedy = "get the model again, or convert it again"
     try:
         yield
     except MalformedError as error:
-        raise NetworkError(f"cannot load {path.name}", str(error), remedy) from error
+        raise NetworkError(f"cannot load {path.name}", str(error), error.remedy) from error
     except OSError as error:
         raise NetworkError(
             f"cannot load {path.name}", reason(error), "check the file and its permissions"
@@ -118,11 +117,11 @@ def _model_file(path: Path) -> Path:
 
 
 def _inside(folder: Path, relative: str) -> Path:
-    """``folder / relative``, which must not lead out of the folder."""
-    path = folder / relative
-    if "\0" in relative or not path.resolve().is_relative_to(folder.resolve()):
+    """``folder / relative``, which must not lead out of the folder. Links inside are the owner's."""
+    parts = PurePosixPath(relative)
+    if "\0" in relative or parts.is_absolute() or ".." in parts.parts:
         raise MalformedError("it points outside its own folder")
-    return path
+    return folder / parts
 
 
 def _specs(features: tuple[Feature, ...], declared: Mapping[str, Any]) -> dict[str, TensorSpec]:

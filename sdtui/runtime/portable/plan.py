@@ -127,7 +127,10 @@ class _Layout:
 def _kernel(operation: Operation) -> Kernel:
     kernel = OPERATIONS.get(operation.type)
     if kernel is None:
-        raise MalformedError(f"it needs the operation {operation.type}, which is not supported")
+        raise MalformedError(
+            f"it needs the operation {operation.type}, which is not supported",
+            "report it as an issue of sdtui",
+        )
     given = set(operation.inputs)
     accepted = {*kernel.tensors, *kernel.parameters, kernel.variadic}
     for name in sorted(given - accepted):

@@ -20,7 +20,11 @@ _MAX_DEPTH = 64
 
 
 class MalformedError(Exception):
-    """Bytes that do not follow their format. The text says what is wrong, as a short phrase."""
+    """A file that does not follow its format. The text says what is wrong, as a short phrase."""
+
+    def __init__(self, why: str, remedy: str = "get the model again, or convert it again") -> None:
+        super().__init__(why)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)
