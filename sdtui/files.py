@@ -9,6 +9,7 @@ import os
 import secrets
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,13 @@ from sdtui.errors import SdtuiError
 
 class FileError(SdtuiError):
     """A file or folder cannot be used."""
+
+
+TEMPORARY = ".sdtui-"
+"""How the names of files that are not yet whole begin."""
+
+LEFT_BEHIND = 3600
+"""Seconds after which nobody can still be writing such a file."""
 
 
 def write_atomically(file: Path, content: bytes) -> None:
@@ -51,7 +59,7 @@ def create_numbered(folder: Path, stem: str, ending: str, content: bytes) -> Pat
 @contextlib.contextmanager
 def _written(file: Path, content: bytes) -> Iterator[Path]:
     """``content`` on disk beside ``file`` under a temporary name, gone afterwards."""
-    temporary = file.with_name(f".sdtui-{secrets.token_hex(8)}.tmp")
+    temporary = file.with_name(f"{TEMPORARY}{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as stream:
             stream.write(content)
@@ -76,6 +84,14 @@ def create_folder_atomically(folder: Path) -> Iterator[Path]:
         unfinished = Path(hidden) / folder.name
         yield unfinished
         unfinished.rename(folder)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a process that was killed while it wrote has left in ``folder``."""
+    with contextlib.suppress(OSError):
+        for file in folder.glob(f"{TEMPORARY}*.tmp"):
+            if time.time() - file.stat().st_mtime > LEFT_BEHIND:
+                file.unlink()
 
 
 def private_folder(folder: Path) -> Path:

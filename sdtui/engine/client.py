@@ -33,6 +33,7 @@ class EngineClient:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._sending = threading.Lock()
+        self._receiving = threading.Lock()
         self._selector = selectors.DefaultSelector()
         self._selector.register(connection, selectors.EVENT_READ)
         self._unframer: Unframer[EngineMessage | Hello] = Unframer(EngineMessage | Hello)
@@ -126,9 +127,10 @@ class EngineClient:
 
     def _await_end(self, deadline: float) -> bool:
         """Wait until the engine is gone; False when it is still there at ``deadline``."""
-        with contextlib.suppress(EngineLost):
+        with contextlib.suppress(OSError):
             while (left := deadline - time.monotonic()) > 0:
-                self._receive(left)
+                if self._selector.select(left) and not self._connection.recv(1 << 16):
+                    return True
             return False
         return True
 
@@ -151,25 +153,27 @@ class EngineClient:
 
     def _receive(self, timeout: float | None) -> EngineMessage | Hello | None:
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not self._inbox:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            try:
-                if not self._selector.select(left):
-                    return None
-                data = self._connection.recv(1 << 16)
-            except (OSError, ValueError) as error:
-                raise EngineLost from error
-            if not data:
-                raise EngineLost
-            self._inbox.extend(self._unframer.feed(data))
-        return self._inbox.popleft()
+        with self._receiving:
+            while not self._inbox:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                try:
+                    if not self._selector.select(left):
+                        return None
+                    data = self._connection.recv(1 << 16)
+                except (OSError, ValueError) as error:
+                    raise EngineLost from error
+                if not data:
+                    raise EngineLost
+                self._inbox.extend(self._unframer.feed(data))
+            return self._inbox.popleft()
 
     def close(self) -> None:
         """Hang up; a thread that waits in :meth:`receive` gets :class:`EngineLost`."""
         with contextlib.suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)
-        self._selector.close()
-        self._connection.close()
+            self._connection.shutdown(socket.SHUT_RDWR)  # wakes who waits, and so frees the lock
+        with self._receiving:
+            self._selector.close()
+            self._connection.close()
 
 
 def _end(pid: int) -> None:

@@ -45,7 +45,7 @@ from sdtui.engine.queue import JobQueue, Outcome, outcome_of
 from sdtui.engine.supervisor import WorkerProcess, why_it_died
 from sdtui.engine.visitor import Visitor
 from sdtui.errors import SdtuiError
-from sdtui.files import reason
+from sdtui.files import reason, sweep
 from sdtui.history import History, PictureRecord
 from sdtui.settings import Places, Settings, load_settings, places
 
@@ -81,6 +81,7 @@ class Host:
         """Serve at ``address`` until stopped, or until nobody has needed anything for long enough."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._over.set)
+        sweep(self._places.pictures)
         self._queue.restore()
         self._queue.save()
         if not self._queue.idle:
@@ -178,6 +179,8 @@ class Host:
     async def _end_worker(self) -> int:
         worker, self._worker = self._worker, None
         self._warm, self._made = False, None
+        if worker is not None and self._queue.running is None:
+            worker.kill()  # it has nothing to lose
         status = 0 if worker is None else await worker.end()
         self._gauge()
         return status

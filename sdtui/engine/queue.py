@@ -126,8 +126,8 @@ class JobQueue:
 
 def _ended(job: Job, outcome: Outcome) -> Job:
     match outcome:
-        case Finished(result=result):
-            return Job(job.job, job.request, "finished", result=result)
+        case Finished(request=request, result=result):
+            return Job(job.job, request, "finished", result=result)
         case Failed(failure=failure):
             return Job(job.job, job.request, "failed", failure=failure)
         case Cancelled():

@@ -1,0 +1,112 @@
+"""The queue on a real file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sdtui.diffusion.events import Encoding
+from sdtui.engine.protocol import Cancelled, Failed, Failure
+from sdtui.engine.queue import REMEMBERED, JobQueue, outcome_of
+from sdtui.request import GenerationRequest
+
+OOPS = Failure("it broke", "it was old", "buy another")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "new" / "queue.json"
+
+
+def filled(file: Path, *jobs: str) -> JobQueue:
+    queue = JobQueue(file)
+    for job in jobs:
+        queue.put(job, GenerationRequest(prompt=f"picture {job}", seed=1))
+    return queue
+
+
+def states(queue: JobQueue) -> list[tuple[str, str]]:
+    return [(job.job, job.state) for job in queue.jobs()]
+
+
+def test_first_come_first_served(file: Path) -> None:
+    queue = filled(file, "a", "b", "c")
+    assert (queue.ahead("a"), queue.ahead("c")) == (0, 2)
+    taken = queue.take()
+    assert taken is not None
+    assert taken.job == "a"
+    assert queue.ahead("c") == 2
+    assert queue.take() == queue.running == taken
+    queue.end(Cancelled("a"))
+    assert states(queue) == [("a", "cancelled"), ("b", "queued"), ("c", "queued")]
+    assert queue.ahead("c") == 1
+
+
+def test_a_waiting_job_can_end(file: Path) -> None:
+    queue = filled(file, "a", "b")
+    queue.take()
+    queue.end(Cancelled("b"))
+    queue.end(Failed("a", OOPS))
+    assert queue.idle
+    assert queue.take() is None
+    failed = queue.find("a")
+    assert failed is not None
+    assert outcome_of(failed) == Failed("a", OOPS)
+
+
+def test_an_ended_job_does_not_end_again(file: Path) -> None:
+    queue = filled(file, "a")
+    queue.take()
+    queue.end(Cancelled("a"))
+    queue.end(Failed("a", OOPS))
+    queue.end(Cancelled("unheard of"))
+    assert states(queue) == [("a", "cancelled")]
+
+
+def test_progress_belongs_to_the_running_job(file: Path) -> None:
+    queue = filled(file, "a")
+    queue.advance(Encoding())
+    queue.take()
+    queue.advance(Encoding())
+    assert queue.running is not None
+    assert queue.running.progress == Encoding()
+
+
+def test_what_waits_survives_and_what_ran_has_failed(file: Path) -> None:
+    queue = filled(file, "a", "b", "c")
+    queue.take()
+    queue.save()
+    again = JobQueue(file)
+    again.restore()
+    assert states(again) == [("a", "failed"), ("b", "queued"), ("c", "queued")]
+    restored = again.take()
+    assert restored is not None
+    assert restored.request.prompt == "picture b"
+
+
+def test_what_was_put_back_comes_first(file: Path) -> None:
+    queue = filled(file, "a", "b")
+    queue.take()
+    queue.put_back()
+    queue.save()
+    again = JobQueue(file)
+    again.restore()
+    assert states(again) == [("a", "queued"), ("b", "queued")]
+
+
+def test_a_damaged_file_is_kept_aside(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text('[{"job": "a", "request": {"prompt": "a dear prompt"')
+    queue = JobQueue(file)
+    queue.restore()
+    assert queue.idle
+    assert "a dear prompt" in file.with_suffix(".broken").read_text()
+
+
+def test_only_so_many_ended_jobs_are_remembered(file: Path) -> None:
+    names = [str(number) for number in range(REMEMBERED + 5)]
+    queue = filled(file, *names)
+    for name in names:
+        queue.end(Cancelled(name))
+    assert [job for job, _ in states(queue)] == names[5:]
