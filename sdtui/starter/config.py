@@ -90,6 +90,8 @@ class UnetConfig:
     warmup_steps: int = 200
     ema_decay: float = 0.999
     empty_captions: float = 0.1
+    plain_variants: tuple[float, float] = (0.4, 0.3)
+    """How often a picture is as drawn, and mirrored; the rest is moved and scaled a little."""
     captions_per_picture: int = 5
     """Different captions kept for every pair of subject and background."""
     minutes: float = 70.0

@@ -121,7 +121,8 @@ def prepare_captions(work: Path, config: UnetConfig) -> CaptionSet:
                 for background in range(len(COLOURS))
                 for _ in range(count)
             ]
-            hidden = encoder(token_ids(tokenizer, texts, TOKENS)).last_hidden_state
+            with torch.autocast("cpu", torch.bfloat16):
+                hidden = encoder(token_ids(tokenizer, texts, TOKENS)).last_hidden_state
             states[subject] = hidden.half().unflatten(0, (len(COLOURS), count))
             if subject % 100 == 0:
                 print(f"captions {subject}/{len(artwork)}", flush=True)

@@ -52,6 +52,8 @@ def train_unet(work: Path, config: UnetConfig) -> None:
     captions = prepare_captions(work, config)
     subjects, backgrounds, variants = pictures.latents.shape[:3]
     texts = captions.states.shape[2]
+    plain = torch.tensor(config.plain_variants)
+    weights = torch.cat([plain, (1.0 - plain.sum()).expand(variants - 2) / (variants - 2)])
 
     unet = build_unet(config, TextConfig()).to(memory_format=torch.channels_last)
     average = {name: tensor.clone() for name, tensor in unet.state_dict().items()}
@@ -82,7 +84,8 @@ def train_unet(work: Path, config: UnetConfig) -> None:
             return torch.randint(high, (config.batch,), generator=generator)
 
         subject, background = draw(subjects), draw(backgrounds)
-        latents = pictures.latents[subject, background, draw(variants)].float()
+        variant = torch.multinomial(weights, config.batch, replacement=True, generator=generator)
+        latents = pictures.latents[subject, background, variant].float()
         hidden = captions.states[subject, background, draw(texts)].float()
         empty = torch.rand(config.batch, generator=generator) < config.empty_captions
         hidden[empty] = captions.empty.float()
@@ -95,8 +98,7 @@ def train_unet(work: Path, config: UnetConfig) -> None:
         step += 1
         decay = min(config.ema_decay, (1 + step) / (10 + step))
         with torch.no_grad():
-            for name, tensor in unet.state_dict().items():
-                average[name].lerp_(tensor, 1.0 - decay)
+            torch._foreach_lerp_([*average.values()], [*unet.state_dict().values()], 1.0 - decay)
         recent.append(float(loss))
         now = time.monotonic()
         seconds += min(now - last, 60.0)
