@@ -1,48 +1,49 @@
-"""The studio: keys and messages in, session and screen out."""
+"""The studio: commands and threads around a session and its screen."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import App
+from textual.binding import BindingType
 from textual.timer import Timer
-from textual.widgets import TextArea
 
-from sdtui.diffusion.events import Preview
 from sdtui.engine.client import EngineClient
 from sdtui.engine.protocol import Cancel, Finished, Snapshot
-from sdtui.errors import SdtuiError
 from sdtui.request import GenerationRequest, RequestError
 from sdtui.settings import Settings, SettingsError, load_settings
 from sdtui.terminal.capabilities import colour_depth
-from sdtui.tui import disk, messages
-from sdtui.tui.background import Background
-from sdtui.tui.draft import Draft
-from sdtui.tui.engine_link import Connected, Connecting, Connection, EngineLink, Lost
+from sdtui.tui import commands, messages
+from sdtui.tui.draft import starting_draft
+from sdtui.tui.engine_link import Connection, EngineLink
+from sdtui.tui.images import Images
+from sdtui.tui.reader import Reader
 from sdtui.tui.remembered import recall, remember
 from sdtui.tui.screens.create import Create
-from sdtui.tui.session import Notice, Picture, Session, failure_line
+from sdtui.tui.session import Session
 from sdtui.tui.theme import NAME, THEME
-from sdtui.tui.widgets.library import Library, Model
-from sdtui.tui.widgets.prompt_editor import PromptEditor
+from sdtui.tui.widgets.library import Model
 from sdtui.tui.widgets.queue import Queue
 from sdtui.tui.widgets.recent import RecentStrip
-from sdtui.tui.widgets.request_panel import RequestPanel
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from textual.command import Provider
 
-RECENT = 24
-"""Pictures in the strip."""
-IMAGES_KEPT = 12
-THUMBNAIL_PIXELS = 64
 SAVE_SECONDS = 0.3
 """How long typing pauses before the draft is written to disk."""
+HAND_OVER_SECONDS = 10.0
+"""How long, after the window has closed, an engine that is starting may take to accept its jobs."""
+
+
+def _palette() -> type[Provider]:
+    from sdtui.tui.palette import StudioCommands
+
+    return StudioCommands
 
 
 class Studio(App[None]):
@@ -52,6 +53,9 @@ class Studio(App[None]):
     CSS_PATH: ClassVar[list[str | PurePath]] = [
         "app.tcss",
         "screens/create.tcss",
+        "screens/help.tcss",
+        "screens/jump.tcss",
+        "screens/recall.tcss",
         "widgets/header.tcss",
         "widgets/canvas.tcss",
         "widgets/progress_line.tcss",
@@ -62,71 +66,73 @@ class Studio(App[None]):
         "widgets/recent.tcss",
         "widgets/key_line.tcss",
     ]
-    BINDINGS = BINDINGS
-    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = commands.BINDINGS
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
 
     def __init__(self, connect: Callable[[], Connection] = EngineClient.connect) -> None:
         super().__init__()
         settings, complaint = _settings()
-        self.session = Session(recall(), _defaults(settings))
+        self.session = Session(recall(), starting_draft(settings))
         if complaint:
-            self.session.notice = Notice(failure_line(complaint), "failed")
+            self.session.complain(complaint)
+        self.create = Create(self.session, colour_depth(os.environ, self.console.color_system))
         self.link = EngineLink(connect, lambda event: self.post_message(messages.FromEngine(event)))
-        self.background = Background(lambda error: self.post_message(messages.WentWrong(error)))
+        self.reader = Reader(self.post_message)
         self.models: tuple[Model, ...] = ()
-        self._images: OrderedDict[int, Image.Image] = OrderedDict()
+        self._pictures = Images(self.reader.image)
         self._saving: Timer | None = None
+        self._offered: tuple[bool, bool] | None = None
         self.register_theme(THEME)
         self.theme = settings.theme if settings.theme in self.available_themes else NAME
 
     def get_default_screen(self) -> Create:
-        return Create(colour_depth(os.environ, self.console.color_system))
-
-    @property
-    def create(self) -> Create:
-        """The main screen, also while another lies over it."""
-        screen = self.screen_stack[0]
-        assert isinstance(screen, Create)
-        return screen
+        return self.create
 
     # ---- coming and going -------------------------------------------------------------------
 
     def on_ready(self) -> None:
         """The first frame is on the screen and keys are taken: now what takes longer."""
-        self.show()
+        self.create.use(self.session.draft)
         self.link.start()
-        self.background.start()
-        self.background.do(self._read_models)
-        self.background.do(self._read_recent)
+        self.reader.start()
+        self.reader.models()
+        self.reader.recent()
 
     async def action_quit(self) -> None:
+        self._after_typing(self._leave)
+
+    def _leave(self) -> None:
         self.link.stop()
-        self._save_now()
+        with contextlib.suppress(OSError):
+            remember(self.session.remembered())
         self.exit()
 
-    # ---- drawing ----------------------------------------------------------------------------
+    # ---- drawing and remembering --------------------------------------------------------------
 
     def show(self) -> None:
         """Draw the session as it is now."""
-        self.create.show(self.session, self.models, "f9")
-        match self.session.shown:
-            case Preview(width, height, rgb):
-                from PIL import Image
+        session = self.session
+        self.create.show(self.models)
+        image = self._pictures.of(session.shown) if session.shown else None
+        if image or not session.shown:
+            self.create.show_image(image)
+        offered = bool(session.engine.jobs), session.can_retry
+        if offered != self._offered:
+            self._offered = offered
+            self.refresh_bindings()
 
-                self.create.show_image(Image.frombytes("RGB", (width, height), rgb))
-            case Picture() as picture if picture.id in self._images:
-                self._images.move_to_end(picture.id)
-                self.create.show_image(self._images[picture.id])
-            case Picture() as picture:
-                self.background.do(lambda: self._read_image(picture))
-            case None:
-                self.create.show_image(None)
-        self.refresh_bindings()
-
-    def say(self, error: SdtuiError) -> None:
-        """Tell the person what did not work."""
-        self.session.notice = Notice(failure_line(error), "failed")
+    @on(Create.Edited)
+    def _edited(self) -> None:
         self.show()
+        if self._saving is not None:
+            self._saving.stop()
+        self._saving = self.set_timer(SAVE_SECONDS, self._save)
+
+    def _save(self) -> None:
+        self.reader.remember(self.session.remembered())
+        self.reader.count_tokens(self.session.draft)
+
+    # ---- commands ---------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         match action:
@@ -137,49 +143,15 @@ class Studio(App[None]):
             case _:
                 return True
 
-    # ---- in the background ------------------------------------------------------------------
+    def _after_typing(self, act: Callable[[], None]) -> None:
+        """Act on everything that was typed: a command's key overtakes the letters before it, which
+        wait in the editor's own queue, and their Changed messages come later still."""
 
-    def _read_models(self) -> None:
-        self.post_message(messages.ModelsListed(disk.models()))
-        self._count_tokens(self.session.draft)
+        def gather_and_act() -> None:
+            self.create.gather()
+            act()
 
-    def _read_recent(self) -> None:
-        self.post_message(messages.RecentListed(disk.search("", RECENT)))
-
-    def _read_image(self, picture: Picture) -> None:
-        if picture.id not in self._images:
-            self.post_message(messages.ImageLoaded(picture.id, disk.image(picture)))
-
-    def _read_thumbnails(self, pictures: list[Picture]) -> None:
-        images: dict[int, Image.Image] = {}
-        for picture in pictures:
-            with contextlib.suppress(disk.PictureError):  # said when the picture is opened
-                images[picture.id] = disk.image(picture, THUMBNAIL_PIXELS)
-        self.post_message(messages.ThumbnailsLoaded(images))
-
-    def _count_tokens(self, draft: Draft) -> None:
-        tokens = disk.tokenizer(draft.model).encode(draft.prompt)
-        self.post_message(messages.TokensCounted(tokens.count, tokens.limit))
-
-    # ---- the draft is saved while it is written ---------------------------------------------
-
-    def _changed(self) -> None:
-        """The draft changed: draw it, and write it down when the typing pauses."""
-        self.show()
-        if self._saving is not None:
-            self._saving.stop()
-        self._saving = self.set_timer(SAVE_SECONDS, self._save)
-
-    def _save(self) -> None:
-        remembered, draft = self.session.remembered(), self.session.draft
-        self.background.do(lambda: remember(remembered))
-        self.background.do(lambda: self._count_tokens(draft))
-
-    def _save_now(self) -> None:
-        with contextlib.suppress(OSError):
-            remember(self.session.remembered())
-
-    # ---- commands ---------------------------------------------------------------------------
+        (self.create.focused or self.create).call_later(gather_and_act)
 
     def _ask(self, wanted: Callable[[], list[Any]]) -> None:
         """Send what the session wants to say to the engine."""
@@ -187,17 +159,19 @@ class Studio(App[None]):
             for message in wanted():
                 self.link.send(message)
         except RequestError as error:
-            self.say(error)
-        else:
-            self._changed()
+            self.session.complain(error)
+        self._edited()
 
     def action_generate(self) -> None:
-        self.create.query_one("#prompt", PromptEditor).take_ghost()
-        self.session.write_prompt(self.create.query_one("#prompt", PromptEditor).text)
+        self._after_typing(self._generate)
+
+    def _generate(self) -> None:
+        if not self.session.draft.prompt and self.session.suggestion:
+            self.create.use(self.session.draft.replace(prompt=self.session.suggestion))
         self._ask(self.session.generate)
 
     def action_next_seed(self) -> None:
-        self._ask(self.session.generate_next_seed)
+        self._after_typing(lambda: self._ask(self.session.generate_next_seed))
 
     def action_retry(self) -> None:
         self._ask(self.session.retry)
@@ -207,119 +181,87 @@ class Studio(App[None]):
 
     def action_lock_seed(self) -> None:
         draft = self.session.draft
-        locked = draft.with_seed() if draft.seed is None else draft
-        self._use(locked.replace(seed_locked=not draft.seed_locked))
+        seeded = draft.with_seed() if draft.seed is None else draft
+        self._after_typing(lambda: self.create.use(seeded.replace(seed_locked=not draft.seed_locked)))
+
+    def action_use(self, field: str, value: str) -> None:
+        self._after_typing(lambda: self.create.use(self.session.draft.replace(**{field: value})))
+
+    def action_use_theme(self, name: str) -> None:
+        self.theme = name
+        self.reader.save_theme(name)
 
     def action_open(self, part: str) -> None:
         self.create.open(part)
 
     def action_close(self) -> None:
-        self.session.open(None)
         self.create.close()
-        self.show()
 
-    def _use(self, draft: Draft) -> None:
-        self.session.draft = draft
-        self._changed()
+    def action_recall(self) -> None:
+        from sdtui.tui.screens.recall import Recall
 
-    def take(self, request: GenerationRequest) -> None:
-        """Go on from this request."""
-        self.session.take(request)
-        self.create.close()
-        self._changed()
+        def chosen(request: GenerationRequest | None) -> None:
+            if request:
+                self.create.take(request)
 
-    # ---- what people do on the screen -------------------------------------------------------
+        self.push_screen(Recall(self.reader.search), chosen)
 
-    @on(TextArea.Changed, "#prompt")
-    def _prompt_written(self, event: TextArea.Changed) -> None:
-        if event.text_area.text != self.session.draft.prompt:
-            self.session.write_prompt(event.text_area.text)
-            self._changed()
+    def action_help(self) -> None:
+        from sdtui.tui.screens.help import Help
 
-    @on(TextArea.Changed, "#negative")
-    def _negative_written(self, event: TextArea.Changed) -> None:
-        if event.text_area.text != self.session.draft.negative_prompt:
-            self._use(self.session.draft.replace(negative_prompt=event.text_area.text))
+        self.push_screen(Help([active.binding for active in self.create.active_bindings.values()]))
 
-    @on(PromptEditor.Walked)
-    def _walked(self, event: PromptEditor.Walked) -> None:
-        if self.session.walk_prompts(event.by):
-            self._changed()
+    def action_jump(self) -> None:
+        from sdtui.tui.screens.jump import Jump
 
-    @on(RequestPanel.Changed)
-    def _request_changed(self, event: RequestPanel.Changed) -> None:
-        self._use(event.draft)
+        def chosen(part: str | None) -> None:
+            if part:
+                self.create.open(part)
 
-    @on(RequestPanel.Refused)
-    def _request_refused(self, event: RequestPanel.Refused) -> None:
-        self.say(event.error)
-
-    @on(Library.Chosen)
-    def _model_chosen(self, event: Library.Chosen) -> None:
-        self._use(self.session.draft.replace(model=event.model.reference))
-        self.create.close()
+        self.push_screen(Jump(self.create.places()), chosen)
 
     @on(Queue.Removed)
     def _job_removed(self, event: Queue.Removed) -> None:
         self.link.send(Cancel(event.job.job))
 
-    @on(RecentStrip.Opened)
-    def _picture_opened(self, event: RecentStrip.Opened) -> None:
-        self.session.open(event.picture)
-        self.show()
-
-    @on(RecentStrip.Taken)
-    def _picture_taken(self, event: RecentStrip.Taken) -> None:
-        self.take(event.picture.request)
+    @on(RecentStrip.Wanted)
+    def _thumbnails_wanted(self, event: RecentStrip.Wanted) -> None:
+        self.reader.thumbnails(event.pictures)
 
     # ---- what the threads say ---------------------------------------------------------------
 
     @on(messages.FromEngine)
-    def _from_engine(self, message: messages.FromEngine) -> None:
-        match message.event:
-            case Connecting():
-                self.session.engine = self.session.engine.connecting()
-            case Connected():
-                self.session.engine = self.session.engine.connected()
-            case Lost(failure):
-                self.session.lose(failure)
-            case event:
+    @on(messages.ModelsListed)
+    @on(messages.RecentListed)
+    @on(messages.ImageLoaded)
+    @on(messages.ThumbnailsLoaded)
+    @on(messages.TokensCounted)
+    @on(messages.Found)
+    @on(messages.WentWrong)
+    def _from_thread(self, message: messages.FromThread) -> None:
+        if not self.is_running:
+            return  # the window is closing, and its parts may be gone already
+        match message:
+            case messages.FromEngine(event):
                 self.session.hear(event)
                 if isinstance(event, Finished | Snapshot):
-                    self.background.do(self._read_recent)
+                    self.reader.recent()
+            case messages.ModelsListed(models):
+                self.models = models
+            case messages.RecentListed(pictures):
+                self.session.list_recent(pictures)
+                self._save()
+            case messages.ImageLoaded(identity, image):
+                self._pictures.add(identity, image)
+            case messages.ThumbnailsLoaded(images):
+                self.create.query_one(RecentStrip).add_thumbnails(images)
+            case messages.TokensCounted(count, limit):
+                self.create.show_tokens(count, limit)
+            case messages.Found():
+                self.screen.post_message(message)
+            case messages.WentWrong(error):
+                self.session.complain(error)
         self.show()
-
-    @on(messages.ModelsListed)
-    def _models_listed(self, message: messages.ModelsListed) -> None:
-        self.models = message.models
-        self.show()
-
-    @on(messages.RecentListed)
-    def _recent_listed(self, message: messages.RecentListed) -> None:
-        self.session.list_recent(message.pictures)
-        self._changed()
-        missing = self.create.query_one(RecentStrip).missing
-        if missing:
-            self.background.do(lambda: self._read_thumbnails(missing))
-
-    @on(messages.ImageLoaded)
-    def _image_loaded(self, message: messages.ImageLoaded) -> None:
-        self._images[message.identity] = message.image
-        while len(self._images) > IMAGES_KEPT:
-            self._images.popitem(last=False)
-        self.show()
-
-    @on(messages.ThumbnailsLoaded)
-    def _thumbnails_loaded(self, message: messages.ThumbnailsLoaded) -> None:
-        self.create.query_one(RecentStrip).add_thumbnails(message.images)
-
-    @on(messages.TokensCounted)
-    def _tokens_counted(self, message: messages.TokensCounted) -> None:
-        self.create.show_tokens(message.count, message.limit)
-
-    @on(messages.WentWrong)
-    def _went_wrong(self, message: messages.WentWrong) -> None:
-        self.say(message.error)
 
 
 def _settings() -> tuple[Settings, SettingsError | None]:
@@ -330,23 +272,10 @@ def _settings() -> tuple[Settings, SettingsError | None]:
         return Settings(), error
 
 
-def _defaults(settings: Settings) -> Draft:
-    return Draft(
-        negative_prompt=settings.negative_prompt,
-        model=settings.model,
-        steps=settings.steps,
-        guidance_scale=settings.guidance_scale,
-        scheduler=settings.scheduler,
-        rng=settings.rng,
-        compute_units=settings.compute_units,
-        precision=settings.precision,
-    )
-
-
 def run() -> int:
     """Open the studio; returns the exit code when the person has left it."""
     studio = Studio()
     studio.run()
-    if goodbye := studio.session.goodbye:
-        print(goodbye)
+    if studio.session.engine.jobs:
+        print(studio.session.goodbye(studio.link.wait(HAND_OVER_SECONDS)))
     return studio.return_code or 0

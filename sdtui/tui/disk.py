@@ -24,6 +24,11 @@ class PictureError(SdtuiError):
     """A picture cannot be shown."""
 
 
+def warm_up() -> None:
+    """Import what the first picture needs, before it is there."""
+    import PIL.Image  # noqa: F401
+
+
 def picture_of(record: PictureRecord) -> Picture:
     """A row of the history as the studio shows it."""
     return Picture(record.id, record.path, record.width, record.height, record.request, record.origin.model)

@@ -18,6 +18,7 @@ from sdtui.request import (
     RequestError,
     Scheduler,
 )
+from sdtui.settings import Settings
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +67,11 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 def draft_of(request: GenerationRequest) -> Draft:
     """A draft that makes the same picture again."""
     return Draft(**msgspec.structs.asdict(request), seed_locked=request.seed is not None)
+
+
+def starting_draft(settings: Settings) -> Draft:
+    """An empty draft with everything else as the settings say."""
+    return draft_of(settings.request("anything")).replace(prompt="")
 
 
 # ---- one row of the request panel each ------------------------------------------------------
@@ -178,9 +184,11 @@ FIELDS: tuple[Field, ...] = (
 
 
 def differing(draft: Draft, request: GenerationRequest) -> frozenset[str]:
-    """The fields in which the draft's next picture differs from the one that ``request`` made."""
+    """The fields in which the draft's next picture differs from the one that ``request`` made.
+
+    A seed that is drawn anew each time always differs, which goes without saying.
+    """
     names = set(Draft.__struct_fields__) - {"seed_locked", "count"}
-    differing = {name for name in names if getattr(draft, name) != getattr(request, name)}
     if not draft.seed_locked:
-        differing.add("seed")
-    return frozenset(differing)
+        names -= {"seed"}
+    return frozenset(name for name in names if getattr(draft, name) != getattr(request, name))

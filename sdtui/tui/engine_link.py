@@ -52,8 +52,8 @@ class EngineLink:
     """Keeps a connection as long as there is use for one.
 
     ``connect`` blocks until the engine answers, and starts it where there is none. ``deliver`` is
-    called from the link's thread and must not block. The thread is a daemon and is never joined: a
-    start that hangs must not keep a person from leaving.
+    called from the link's thread and must not block. The thread is a daemon: a start that hangs must
+    not keep a person from leaving.
     """
 
     def __init__(self, connect: Callable[[], Connection], deliver: Callable[[LinkEvent], object]) -> None:
@@ -73,6 +73,11 @@ class EngineLink:
     def stop(self) -> None:
         """Hang up after what is still to be sent."""
         self._outbox.put(None)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until everything is sent and hung up; False when that takes longer."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         unsent: list[ClientMessage] = []

@@ -31,10 +31,10 @@ def clock(seconds: float) -> str:
 
 
 def graph(values: Sequence[int], columns: int) -> str:
-    """The latest values as block glyphs, scaled to the highest, newest at the right."""
+    """The latest values as block glyphs, newest at the right; the highest is near the top."""
     latest = list(values)[-columns:]
-    top = max(latest, default=0) or 1
-    glyphs = "".join(LEVELS[min(len(LEVELS) - 1, value * len(LEVELS) // top)] for value in latest)
+    top = max(values, default=0) or 1
+    glyphs = "".join(LEVELS[round(value * (len(LEVELS) - 2) / top)] for value in latest)
     return glyphs.rjust(columns)
 
 

@@ -75,7 +75,27 @@ class TokensCounted(Message):
 
 
 @dataclass
+class Found(Message):
+    """These pictures match a search."""
+
+    text: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass
 class WentWrong(Message):
     """Something in the background did not work."""
 
     error: SdtuiError
+
+
+FromThread = (
+    FromEngine
+    | ModelsListed
+    | RecentListed
+    | ImageLoaded
+    | ThumbnailsLoaded
+    | TokensCounted
+    | Found
+    | WentWrong
+)

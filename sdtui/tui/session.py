@@ -11,6 +11,7 @@ from sdtui.engine.protocol import Cancel, Cancelled, EngineMessage, Failed, Fail
 from sdtui.errors import SdtuiError
 from sdtui.request import GenerationRequest
 from sdtui.tui.draft import Draft, draft_of
+from sdtui.tui.engine_link import Connected, Connecting, LinkEvent, Lost
 from sdtui.tui.engine_view import EngineView
 from sdtui.tui.prompts import PromptWalk
 from sdtui.tui.remembered import Remembered
@@ -63,14 +64,14 @@ class Session:
         self.notice: Notice | None = None
         self._mine: set[str] = set()
         self._retry: tuple[Submit, ...] = ()
-        self._recent_known = False
+        self.recent_known = False
 
     # ---- writing ----------------------------------------------------------------------------
 
-    def write_prompt(self, text: str) -> None:
-        """The prompt editor reads ``text``."""
-        self.walk.write(text)
-        self.draft = self.draft.replace(prompt=text)
+    def write(self, draft: Draft) -> None:
+        """The editors and the request panel read like this."""
+        self.walk.write(draft.prompt)
+        self.draft = draft
 
     def walk_prompts(self, by: int) -> bool:
         """Go to an earlier (+1) or later (-1) prompt; False when there is none."""
@@ -88,7 +89,7 @@ class Session:
     @property
     def suggestion(self) -> str:
         """What to offer in an empty prompt, before anything was ever made."""
-        return SUGGESTION if self._recent_known and not self.recent and not self.walk.earlier else ""
+        return SUGGESTION if self.recent_known and not self.recent and not self.walk.earlier else ""
 
     # ---- asking the engine ------------------------------------------------------------------
 
@@ -131,8 +132,19 @@ class Session:
 
     # ---- hearing from it --------------------------------------------------------------------
 
-    def hear(self, message: EngineMessage) -> None:
-        """Something happened in the engine."""
+    def hear(self, event: LinkEvent) -> None:
+        """Something happened in the engine, or on the way to it."""
+        match event:
+            case Connecting():
+                self.engine = self.engine.connecting()
+            case Connected():
+                self.engine = self.engine.connected()
+            case Lost(failure):
+                self._lose(failure)
+            case message:
+                self._hear(message)
+
+    def _hear(self, message: EngineMessage) -> None:
         before = self.engine
         self.engine = before.hear(message)
         match message:
@@ -151,8 +163,7 @@ class Session:
         running = self.engine.running
         self.preview = _preview(running.progress) or self.preview if running else None
 
-    def lose(self, failure: Failure) -> None:
-        """The engine went away, or did not come; ``failure`` says why."""
+    def _lose(self, failure: Failure) -> None:
         lost = self.engine.jobs
         self.engine = self.engine.disconnected()
         self.preview = None
@@ -162,11 +173,15 @@ class Session:
         )
         self.notice = Notice(failure_line(failure), "failed")
 
+    def complain(self, error: SdtuiError) -> None:
+        """Tell the person what did not work."""
+        self.notice = Notice(failure_line(error), "failed")
+
     # ---- pictures ---------------------------------------------------------------------------
 
     def list_recent(self, pictures: tuple[Picture, ...]) -> None:
         """The newest pictures of the history, newest first."""
-        first_time, self._recent_known = not self._recent_known, True
+        first_time, self.recent_known = not self.recent_known, True
         self.recent = pictures
         if first_time:
             self.walk.extend([picture.request.prompt for picture in pictures])
@@ -208,18 +223,14 @@ class Session:
         """What the next run needs to go on from here."""
         return Remembered(draft=self.draft, prompts=self.walk.earlier, seen=self.seen)
 
-    @property
-    def goodbye(self) -> str | None:
-        """What to say after the window closed: jobs that go on without it."""
-        match len(self.engine.jobs):
-            case 0:
-                return None
-            case 1:
-                return "the picture goes on in the engine; sdtui shows it again, sdtui engine stop ends it"
-            case count:
-                return (
-                    f"{count} pictures go on in the engine; sdtui shows them again, sdtui engine stop ends it"
-                )
+    def goodbye(self, handed_over: bool) -> str:
+        """What to say after the window closed on unfinished jobs."""
+        count = len(self.engine.jobs)
+        if not handed_over:
+            return f"the engine did not start in time: the prompt is kept, {count} to be made again"
+        if count == 1:
+            return "a picture goes on in the engine: sdtui shows it again, sdtui engine stop ends it"
+        return f"{count} pictures go on in the engine: sdtui shows them again, sdtui engine stop ends them"
 
 
 def _job_for(request: GenerationRequest) -> Submit:

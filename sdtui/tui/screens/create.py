@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.geometry import Offset
+from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import OptionList, Static
+from textual.widgets import OptionList, Static, TextArea
 
+from sdtui.request import GenerationRequest
 from sdtui.terminal.capabilities import ColourDepth
 from sdtui.tui.draft import Draft
 from sdtui.tui.session import Session
@@ -36,12 +40,20 @@ SMALLEST = (60, 16)
 
 
 class Create(Screen[None]):
-    """Draws a session. What is a pane where there is room is a drawer where there is not."""
+    """Shows a session, and writes into it what the person does to its draft and its pictures.
+
+    What is a pane where there is room is a drawer where there is not.
+    """
 
     AUTO_FOCUS = "#prompt"
 
-    def __init__(self, depth: ColourDepth) -> None:
+    @dataclass
+    class Edited(Message):
+        """The person changed the session: draw it again, and remember it."""
+
+    def __init__(self, session: Session, depth: ColourDepth) -> None:
         super().__init__()
+        self._session = session
         self._depth = depth
 
     def compose(self) -> ComposeResult:
@@ -56,7 +68,7 @@ class Create(Screen[None]):
             with Vertical(id="right"):
                 yield RequestPanel(id="request")
                 yield MemoryGauge()
-        with Horizontal(id="prompt-title", classes="title-line"):
+        with Horizontal(id="prompt-title"):
             yield Static("PROMPT", classes="title")
             yield Static(id="tokens")
         yield PromptEditor(id="prompt", placeholder="what should the picture show?", walks=True)
@@ -65,35 +77,37 @@ class Create(Screen[None]):
         yield RecentStrip(self._depth, id="recent")
         yield KeyLine()
 
+    @property
+    def _prompt(self) -> PromptEditor:
+        return self.query_one("#prompt", PromptEditor)
+
+    @property
+    def _negative(self) -> PromptEditor:
+        return self.query_one("#negative", PromptEditor)
+
     # ---- what to show -----------------------------------------------------------------------
 
-    def show(self, session: Session, models: tuple[Model, ...], retry_key: str) -> None:
-        """Draw the session as it is now."""
-        draft = session.draft
+    def show(self, models: tuple[Model, ...]) -> None:
+        """Draw the session as it is now. The editors are left alone: they are ahead of it."""
+        session, draft = self._session, self._session.draft
         current = next((model for model in models if model.reference == (draft.model or "starter")), None)
+        compared = session.shown_request
         self.query_one(Header).show(current.label if current else draft.model or "starter", session.engine)
         self.query_one(Library).show(models, current.reference if current else "")
         self.query_one(Queue).show(session.engine.jobs)
         self.query_one(ProgressLine).standing = Standing(
             session.engine,
             session.notice,
-            hint="ctrl+g makes a picture" if not session.recent else "",
-            retry_key=retry_key if session.can_retry else "",
+            hint=f"{self.key_of('generate')} makes a picture" if not session.recent else "",
+            retry_key=self.key_of("retry") if session.can_retry else "",
         )
         self.query_one(RequestPanel).view = RequestView(
-            draft, _size(draft, current), session.shown_request, session.opened
+            draft, _size(draft, current), compared, session.opened
         )
         self.query_one(MemoryGauge).engine = session.engine
         self.query_one(RecentStrip).show(session.recent, session.unseen, session.opened)
-        prompt = self.query_one("#prompt", PromptEditor)
-        prompt.offer(session.suggestion)
-        prompt.compare(session.shown_request.prompt if session.shown_request else None)
-        self.write(draft)
-
-    def write(self, draft: Draft) -> None:
-        """Make the editors read what the draft says."""
-        self.query_one("#prompt", PromptEditor).set_text(draft.prompt)
-        self.query_one("#negative", PromptEditor).set_text(draft.negative_prompt)
+        self._prompt.offer(session.suggestion)
+        self._prompt.compare(compared.prompt if compared else None)
 
     def show_image(self, image: Image.Image | None) -> None:
         """Put a picture on the canvas."""
@@ -103,9 +117,73 @@ class Create(Screen[None]):
         """Say how much of the model's prompt length is used."""
         over = count > limit
         text = f"{count} of {limit} tokens" + (", the rest is cut off" if over else "")
-        self.query_one("#tokens", Static).update(
-            Content.styled(text, "$error" if over else "$foreground-muted")
-        )
+        style = "$error" if over else "$foreground-muted"
+        self.query_one("#tokens", Static).update(Content.styled(text, style))
+
+    def key_of(self, command: str) -> str:
+        """The key that a command has now, as people write it; empty while it has no use."""
+        bindings = (active.binding for active in self.active_bindings.values())
+        key = next((binding.key for binding in bindings if binding.id == command), "")
+        return key.split(",")[0]
+
+    # ---- what is written --------------------------------------------------------------------
+
+    def gather(self) -> None:
+        """Take into the session what stands in the editors and in the request panel."""
+        draft = self.query_one(RequestPanel).written(self._session.draft)
+        self._session.write(draft.replace(prompt=self._prompt.text, negative_prompt=self._negative.text))
+
+    def use(self, draft: Draft) -> None:
+        """Go on from this draft: for once the editors follow it."""
+        self._session.write(draft)
+        self._prompt.set_text(draft.prompt)
+        self._negative.set_text(draft.negative_prompt)
+        self.post_message(self.Edited())
+
+    def take(self, request: GenerationRequest) -> None:
+        """Go on from a picture's request."""
+        self.gather()
+        self._session.take(request)
+        self.close()
+        self.use(self._session.draft)
+
+    @on(TextArea.Changed)
+    def _written(self) -> None:
+        before = self._session.draft
+        self.gather()
+        if self._session.draft != before:
+            self.post_message(self.Edited())
+
+    @on(PromptEditor.Walked)
+    def _walked(self, event: PromptEditor.Walked) -> None:
+        self.gather()
+        if self._session.walk_prompts(event.by):
+            self.use(self._session.draft)
+
+    @on(RequestPanel.Changed)
+    def _request_changed(self, event: RequestPanel.Changed) -> None:
+        self._session.draft = event.draft
+        self.gather()
+        self.post_message(self.Edited())
+
+    @on(RequestPanel.Refused)
+    def _request_refused(self, event: RequestPanel.Refused) -> None:
+        self._session.complain(event.error)
+        self.post_message(self.Edited())
+
+    @on(Library.Chosen)
+    def _model_chosen(self, event: Library.Chosen) -> None:
+        self.use(self._session.draft.replace(model=event.model.reference))
+        self.close()
+
+    @on(RecentStrip.Opened)
+    def _picture_opened(self, event: RecentStrip.Opened) -> None:
+        self._session.open(event.picture)
+        self.post_message(self.Edited())
+
+    @on(RecentStrip.Taken)
+    def _picture_taken(self, event: RecentStrip.Taken) -> None:
+        self.take(event.picture.request)
 
     # ---- where to be ------------------------------------------------------------------------
 
@@ -113,6 +191,10 @@ class Create(Screen[None]):
         """What takes the keys in a part of the screen."""
         widget = self.query_one(f"#{name}")
         return widget.query_one(OptionList) if name in ("library", "queue") else widget
+
+    def places(self) -> dict[str, Offset]:
+        """Where the parts in sight begin."""
+        return {name: self.part(name).region.offset for name in PARTS if self.part(name).region.area}
 
     def open(self, name: str) -> None:
         """Go to a part; where it is a drawer, open it."""
@@ -122,9 +204,11 @@ class Create(Screen[None]):
         self.part(name).focus()
 
     def close(self) -> None:
-        """Back to the prompt, every drawer shut."""
+        """Back to the prompt and to the picture in the making, every drawer shut."""
+        self._session.open(None)
         self.close_drawers()
-        self.query_one("#prompt").focus()
+        self._prompt.focus()
+        self.post_message(self.Edited())
 
     def close_drawers(self) -> None:
         """Shut every drawer, wherever the cursor is."""

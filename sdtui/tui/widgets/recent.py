@@ -49,6 +49,12 @@ class RecentStrip(Widget, can_focus=True):
 
         picture: Picture
 
+    @dataclass
+    class Wanted(Message):
+        """These pictures are in sight, and their thumbnails are wanted."""
+
+        pictures: list[Picture]
+
     def __init__(self, depth: ColourDepth, *, id: str) -> None:
         super().__init__(id=id)
         self._depth = depth
@@ -56,12 +62,14 @@ class RecentStrip(Widget, can_focus=True):
         self._unseen: frozenset[int] = frozenset()
         self._opened: int | None = None
         self._thumbnails: dict[int, list[Strip]] = {}
+        self._wanted: set[int] = set()
 
     def show(self, pictures: tuple[Picture, ...], unseen: frozenset[int], opened: Picture | None) -> None:
         """Show the newest pictures first; mark the unseen ones and the opened one."""
         shown = (pictures, unseen, opened.id if opened else None)
         if shown != (self._pictures, self._unseen, self._opened):
             self._pictures, self._unseen, self._opened = shown
+            self._want()
             self.refresh()
 
     def add_thumbnails(self, images: Mapping[int, Image.Image]) -> None:
@@ -72,10 +80,15 @@ class RecentStrip(Widget, can_focus=True):
             self._thumbnails[identity] = strips(half_blocks(image, COLUMNS, ROWS, self._depth))
         self.refresh()
 
-    @property
-    def missing(self) -> list[Picture]:
-        """The pictures in sight that have no thumbnail yet."""
-        return [picture for picture in self._in_sight() if picture.id not in self._thumbnails]
+    def _want(self) -> None:
+        """Ask for the thumbnails of the pictures in sight, once each."""
+        wanted = [picture for picture in self._in_sight() if picture.id not in self._wanted]
+        if wanted:
+            self._wanted.update(picture.id for picture in wanted)
+            self.post_message(self.Wanted(wanted))
+
+    def on_resize(self) -> None:
+        self._want()
 
     # ---- keys -------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from textual import events
@@ -59,9 +60,12 @@ class RequestPanel(Widget, can_focus=True):
     row: reactive[int] = reactive(0)
     typed: reactive[str] = reactive("")
 
-    @property
-    def _field(self) -> Field:
-        return FIELDS[self.row]
+    def written(self, draft: Draft) -> Draft:
+        """The draft with what is being typed here, where that is a value already."""
+        if self.typed:
+            with contextlib.suppress(RequestError):
+                return FIELDS[self.row].typed(draft, self.typed)
+        return draft
 
     # ---- keys -------------------------------------------------------------------------------
 
@@ -70,19 +74,24 @@ class RequestPanel(Widget, can_focus=True):
         self.row = (self.row + by) % len(FIELDS)
 
     def action_turn(self, direction: int) -> None:
-        self.typed = ""
-        self.post_message(self.Changed(self._field.turned(self.view.draft, direction)))
+        self.action_set()
+        self._change(FIELDS[self.row].turned(self.view.draft, direction))
 
     def action_set(self) -> None:
         text, self.typed = self.typed, ""
         if text:
             try:
-                self.post_message(self.Changed(self._field.typed(self.view.draft, text)))
+                self._change(FIELDS[self.row].typed(self.view.draft, text))
             except RequestError as error:
                 self.post_message(self.Refused(error))
 
     def action_rub_out(self) -> None:
         self.typed = self.typed[:-1]
+
+    def _change(self, draft: Draft) -> None:
+        # Shown at once, so that a key held down goes on from here and not from what was before.
+        self.view = replace(self.view, draft=draft)
+        self.post_message(self.Changed(draft))
 
     def on_key(self, event: events.Key) -> None:
         if event.is_printable and event.character and event.character != " ":
@@ -94,6 +103,7 @@ class RequestPanel(Widget, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         if 1 <= event.y <= len(FIELDS):
+            self.action_set()
             self.row = event.y - 1
 
     # ---- drawing ----------------------------------------------------------------------------

@@ -1,0 +1,58 @@
+"""What the command palette offers: every command, and what only it can do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from sdtui.request import SCHEDULERS
+from sdtui.tui.commands import COMMANDS
+
+if TYPE_CHECKING:
+    from sdtui.tui.app import Studio
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the palette, and the app's action behind it."""
+
+    title: str
+    meaning: str
+    action: str
+
+
+def entries(studio: Studio) -> Iterator[Entry]:
+    """Everything that can be done now."""
+    for command in COMMANDS:
+        if command.id != "palette" and studio.check_action(command.action, ()):
+            yield Entry(command.title, command.meaning, command.action)
+    for model in studio.models:
+        yield Entry(f"model: {model.title}", "Use this model", f"use('model', {model.reference!r})")
+    for scheduler in SCHEDULERS:
+        yield Entry(f"scheduler: {scheduler}", "Use this scheduler", f"use('scheduler', {scheduler!r})")
+    for theme in sorted(studio.available_themes):
+        yield Entry(f"theme: {theme}", "Use these colours", f"use_theme({theme!r})")
+
+
+class StudioCommands(Provider):
+    """Feeds Textual's palette."""
+
+    async def discover(self) -> Hits:
+        for entry in entries(cast("Studio", self.app)):
+            yield DiscoveryHit(entry.title, self._run(entry), help=entry.meaning)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for entry in entries(cast("Studio", self.app)):
+            score = max(matcher.match(entry.title), matcher.match(entry.meaning) * 0.8)
+            if score > 0:
+                yield Hit(score, matcher.highlight(entry.title), self._run(entry), help=entry.meaning)
+
+    def _run(self, entry: Entry) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            await self.app.run_action(entry.action)
+
+        return run

@@ -1,0 +1,94 @@
+"""What the studio reads and writes on disk, in the background; it answers with messages."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+from textual.message import Message
+
+from sdtui.errors import SdtuiError
+from sdtui.settings import load_settings, save_settings
+from sdtui.tui import disk, messages
+from sdtui.tui.background import Background
+from sdtui.tui.draft import Draft
+from sdtui.tui.remembered import Remembered, remember
+from sdtui.tui.session import Picture
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from sdtui.bundle.tokenizer import Tokenizer
+
+RECENT = 24
+"""Pictures in the strip."""
+SEARCHED = 200
+"""Pictures that a search goes through."""
+THUMBNAIL_PIXELS = 64
+
+
+class Reader:
+    """``deliver`` takes the answers, from another thread."""
+
+    def __init__(self, deliver: Callable[[Message], object]) -> None:
+        self._deliver = deliver
+        self._background = Background(lambda error: deliver(messages.WentWrong(error)))
+        self._tokenizer: tuple[str | None, Tokenizer] | None = None
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._background.start()
+        self._background.do(disk.warm_up)
+
+    def models(self) -> None:
+        """Answers ModelsListed."""
+        self._background.do(lambda: self._deliver(messages.ModelsListed(disk.models())))
+
+    def recent(self) -> None:
+        """Answers RecentListed."""
+        self._background.do(lambda: self._deliver(messages.RecentListed(disk.search("", RECENT))))
+
+    def search(self, text: str) -> None:
+        """Answers Found."""
+        self._background.do(lambda: self._deliver(messages.Found(text, disk.search(text, SEARCHED))))
+
+    def image(self, picture: Picture) -> None:
+        """Answers ImageLoaded."""
+        self._background.do(lambda: self._deliver(messages.ImageLoaded(picture.id, disk.image(picture))))
+
+    def thumbnails(self, pictures: list[Picture]) -> None:
+        """Answers ThumbnailsLoaded, without the pictures that cannot be read."""
+
+        def read() -> None:
+            images: dict[int, Image.Image] = {}
+            for picture in pictures:
+                with contextlib.suppress(disk.PictureError):  # said when the picture is opened
+                    images[picture.id] = disk.image(picture, THUMBNAIL_PIXELS)
+            self._deliver(messages.ThumbnailsLoaded(images))
+
+        self._background.do(read)
+
+    def count_tokens(self, draft: Draft) -> None:
+        """Answers TokensCounted."""
+
+        def count() -> None:
+            with contextlib.suppress(SdtuiError):  # a model that is not there is said when it is used
+                self._deliver(counted())
+
+        def counted() -> messages.TokensCounted:
+            if self._tokenizer is None or self._tokenizer[0] != draft.model:
+                self._tokenizer = draft.model, disk.tokenizer(draft.model)
+            tokens = self._tokenizer[1].encode(draft.prompt)
+            return messages.TokensCounted(tokens.count, tokens.limit)
+
+        self._background.do(count)
+
+    def remember(self, remembered: Remembered) -> None:
+        """Write it down for the next run."""
+        self._background.do(lambda: remember(remembered))
+
+    def save_theme(self, name: str) -> None:
+        """Write the theme into the settings."""
+        self._background.do(lambda: save_settings(msgspec.structs.replace(load_settings(), theme=name)))

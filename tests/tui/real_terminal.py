@@ -1,0 +1,134 @@
+"""A program in a real pseudo-terminal, what it draws kept by an emulator, keys typed as bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+
+import pyte
+
+KEYS = {
+    "enter": "\r",
+    "escape": "\x1b",
+    "tab": "\t",
+    "backspace": "\x7f",
+    "up": "\x1b[A",
+    "down": "\x1b[B",
+    "right": "\x1b[C",
+    "left": "\x1b[D",
+    "f1": "\x1bOP",
+    "f4": "\x1bOS",
+    "f8": "\x1b[19~",
+    "f9": "\x1b[20~",
+}
+
+
+def key(name: str) -> str:
+    """What a terminal sends for a key: ``ctrl+g``, ``f1``, ``up``."""
+    if name.startswith("ctrl+"):
+        return chr(ord(name[-1].upper()) - 64)
+    return KEYS[name]
+
+
+class RealTerminal:
+    """``columns`` by ``rows`` cells around a program. Leaving it ends the program."""
+
+    def __init__(
+        self, command: Sequence[str], columns: int, rows: int, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.screen = pyte.Screen(columns, rows)
+        self._stream = pyte.ByteStream(self.screen)
+        self._controller, terminal = pty.openpty()
+        self._set_size(columns, rows)
+        variables = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(environment or {})}
+        variables.pop("NO_COLOR", None) if "NO_COLOR" not in (environment or {}) else None
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            command, stdin=terminal, stdout=terminal, stderr=terminal, env=variables, start_new_session=True
+        )
+        os.close(terminal)
+
+    def __enter__(self) -> RealTerminal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            error.add_note("the screen was:\n" + self.text)
+        self.close()
+
+    @property
+    def text(self) -> str:
+        """What is on the screen."""
+        return "\n".join(self.screen.display)
+
+    def type(self, text: str) -> None:
+        """Send characters as they are."""
+        os.write(self._controller, text.encode())
+
+    def press(self, *names: str) -> None:
+        """Press keys by name."""
+        for name in names:
+            self.type(key(name))
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the window's size, as a person dragging its corner would."""
+        self.screen.resize(rows, columns)
+        self._set_size(columns, rows)
+        os.killpg(self.process.pid, signal.SIGWINCH)
+
+    def read(self, seconds: float) -> bool:
+        """Draw what arrives within ``seconds``; False when nothing did."""
+        ready, _, _ = select.select([self._controller], [], [], seconds)
+        if not ready:
+            return False
+        with contextlib.suppress(OSError):  # the program has ended
+            self._stream.feed(os.read(self._controller, 1 << 16))
+            return True
+        time.sleep(min(seconds, 0.02))
+        return False
+
+    def until(self, condition: Callable[[str], object], seconds: float = 20.0) -> str:
+        """Read until the screen's text fulfils a condition; raises AssertionError when it never does."""
+        deadline = time.monotonic() + seconds
+        while not condition(self.text):
+            assert time.monotonic() < deadline, f"not within {seconds:g} s"
+            self.read(0.05)
+        return self.text
+
+    def shows(self, text: str, seconds: float = 20.0) -> str:
+        """Read until ``text`` is on the screen."""
+        return self.until(lambda screen: text in screen, seconds)
+
+    def ended(self, seconds: float = 10.0) -> int:
+        """Wait for the program's end, and return its exit code."""
+        self.until(lambda _: self.process.poll() is not None, seconds)
+        while self.read(0.05):
+            pass
+        return self.process.returncode
+
+    def close(self) -> None:
+        """Hang up, as closing the window does, and make sure that the program is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGHUP)
+        try:
+            self.process.wait(3)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        with contextlib.suppress(OSError):
+            os.close(self._controller)
+
+    def _set_size(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self._controller, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
