@@ -65,8 +65,9 @@ def generate(
     }
     chosen = {field: value for field, value in choices.items() if value is not None}
     request = load_settings().request(prompt).replace(**chosen)
-    request = request.replace(model=reference(Bundle.open(locate(request.model))))
     destination = Destination.of(output, count, force=force)
+    request = request.replace(model=reference(Bundle.open(locate(request.model))))
+    destination.prepare()
     jobs = {uuid4().hex: each for each in request.pictures()}
     work = in_process if inline else in_engine
     with report_on(jobs, as_json=events) as report, closing(work(jobs, report)) as pictures:

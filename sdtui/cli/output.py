@@ -12,7 +12,7 @@ import msgspec
 from sdtui.cli.errors import CommandLineError
 from sdtui.engine.protocol import Finished
 from sdtui.errors import SdtuiError
-from sdtui.files import create_atomically, create_numbered, reason, write_atomically
+from sdtui.files import TEMPORARY, create_atomically, create_numbered, reason, write_atomically
 
 OTHER_PICTURES = {".jpg", ".jpeg", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".heic", ".avif"}
 
@@ -34,7 +34,7 @@ class Destination:
 
     @classmethod
     def of(cls, output: Path | None, count: int, *, force: bool) -> Destination:
-        """What ``--output`` means; its folder is made, and tried, before any work is done.
+        """What ``--output`` means.
 
         Raises :class:`~sdtui.cli.errors.CommandLineError`, :class:`OutputError`.
         """
@@ -44,7 +44,6 @@ class Destination:
         if output.suffix.lower() in OTHER_PICTURES:
             raise CommandLineError("output is not valid", "pictures are written as PNG", "end it in .png")
         if output.suffix.lower() != ".png" or output.is_dir():
-            _try(output)
             return cls(output)
         if count > 1:
             raise CommandLineError(
@@ -52,8 +51,24 @@ class Destination:
             )
         if output.exists() and not force:
             raise OutputError(f"{output} is not overwritten", "it exists", "add --force or name another")
-        _try(output.parent)
         return cls(output.parent, output.name, force)
+
+    def prepare(self) -> None:
+        """Make the folder, and a file in it that goes at once: before any work is done in vain.
+
+        Raises :class:`OutputError`.
+        """
+        if self.folder is None:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe = self.folder / f"{TEMPORARY}{secrets.token_hex(8)}.tmp"
+            probe.touch(exist_ok=False)
+            probe.unlink()
+        except OSError as error:
+            raise OutputError(
+                f"no picture can be written to {self.folder}", reason(error), "choose another folder"
+            ) from error
 
     def place(self, picture: Path) -> Path:
         """Copy ``picture`` to where it was asked for, whole or not at all; returns where it is."""
@@ -70,19 +85,6 @@ class Destination:
                 f"the picture cannot be copied to {self.folder}", reason(error), f"it is kept as {picture}"
             ) from error
         return path
-
-
-def _try(folder: Path) -> None:
-    """Make ``folder`` and a file in it, which goes at once. Raises :class:`OutputError`."""
-    probe = folder / f".sdtui-{secrets.token_hex(8)}.tmp"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch(exist_ok=False)
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"no picture can be written to {folder}", reason(error), "choose another folder"
-        ) from error
 
 
 def picture_json(finished: Finished, path: Path) -> str:

@@ -102,7 +102,7 @@ class Bar:
     def _show(self, job: str, what: str, step: Step | None) -> None:
         if self._bar is None:
             self._bar = _make_bar()
-            self._bar.add_task("")
+            self._bar.add_task("", total=None, figures="")
             self._bar.start()
         several = f"{self._numbers[job]}/{len(self._numbers)} " if len(self._numbers) > 1 else ""
         figures = (
