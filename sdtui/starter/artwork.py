@@ -99,4 +99,5 @@ def _place(premultiplied: NDArray[np.float32], scale: float, right: float, down:
         )
         for channel in range(4)
     ]
-    return np.clip(np.rint(np.stack(planes)), 0, 255).astype(np.uint8)
+    placed: NDArray[np.uint8] = np.clip(np.rint(np.stack(planes)), 0, 255).astype(np.uint8)
+    return placed

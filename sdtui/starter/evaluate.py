@@ -49,7 +49,7 @@ class References:
         The distance is Euclidean over pixels; mirrored and by one pixel shifted pictures count, as
         the model was trained on such.
         """
-        background = np.array(BACKGROUNDS[colour], np.float32) / 255
+        background = np.array(BACKGROUNDS[colour], np.float32) / np.float32(255)
         drawn = self.rgba[..., :3] + (1 - self.rgba[..., 3:]) * background
         best = np.full(len(self.names), np.inf, np.float32)
         for view in (picture, picture[:, ::-1]):
@@ -74,7 +74,7 @@ def read_references(folder: Path) -> References:
     """The thumbnails beside a bundle."""
     names = json.loads((folder / NAMES).read_text(encoding="utf-8"))
     with Image.open(folder / SHEET) as image:
-        sheet = np.asarray(image.convert("RGBA"), np.float32) / 255
+        sheet = np.asarray(image.convert("RGBA"), np.float32) / np.float32(255)
     rows = sheet.shape[0] // THUMBNAIL
     tiles = sheet.reshape(rows, THUMBNAIL, COLUMNS, THUMBNAIL, 4).swapaxes(1, 2)
     return References(tuple(names), tiles.reshape(-1, THUMBNAIL, THUMBNAIL, 4)[: len(names)])
@@ -83,7 +83,7 @@ def read_references(folder: Path) -> References:
 def to_pixels(image: Image.Image) -> Pixels:
     """A picture as (32, 32, 3) in 0..1, box-averaged."""
     small = image.convert("RGB").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    return np.asarray(small, np.float32) / 255
+    return np.asarray(small, np.float32) / np.float32(255)
 
 
 def corners(image: Image.Image) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
@@ -64,7 +65,7 @@ def prepare_latents(work: Path) -> LatentSet:
     return LatentSet(state["latents"], state["scaling_factor"], state["preview"])
 
 
-def _encode(vae: AutoencoderKL, artwork: Artwork) -> dict[str, torch.Tensor | float]:
+def _encode(vae: AutoencoderKL, artwork: Artwork) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(11)
     subjects, variants = artwork.rgba.shape[:2]
     colours = palette()

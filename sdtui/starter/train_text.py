@@ -142,7 +142,7 @@ def train_text(work: Path, config: TextConfig) -> None:
         captions = draw_captions(grammar, config.batch // (4 if long else 1), generator)
         loss, parts = _loss(model, heads, targets, captions, tokenizer, TOKENS if long else _SHORT)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         step += 1
@@ -196,8 +196,8 @@ def _loss(
     )
     loss = 0.3 * which + 0.3 * behind + shape + 3.0 * look
     parts = (
-        f"subject {float(which):.3f} background {float(behind):.3f}"
-        f" components {float(shape):.3f} thumbnail {float(look):.4f}"
+        f"subject {which.item():.3f} background {behind.item():.3f}"
+        f" components {shape.item():.3f} thumbnail {look.item():.4f}"
     )
     return loss, parts
 

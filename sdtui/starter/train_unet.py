@@ -92,14 +92,14 @@ def train_unet(work: Path, config: UnetConfig) -> None:
         noise = torch.randn(latents.shape, generator=generator)
         loss = velocity_loss(unet, latents, hidden, draw(TRAIN_TIMESTEPS), noise).mean()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
         optimizer.step()
         step += 1
         decay = min(config.ema_decay, (1 + step) / (10 + step))
         with torch.no_grad():
             torch._foreach_lerp_([*average.values()], [*unet.state_dict().values()], 1.0 - decay)
-        recent.append(float(loss))
+        recent.append(loss.item())
         now = time.monotonic()
         seconds += min(now - last, 60.0)
         last = now

@@ -85,7 +85,7 @@ def train_vae(work: Path, config: VaeConfig) -> None:
         detail = sum(functional.l1_loss(a, b) for a, b in zip(edges(output), edges(pictures), strict=True))
         loss = flat + config.edge_weight * detail + config.kl_weight * min(1.0, step / 500) * kl
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
         step += 1
@@ -94,8 +94,8 @@ def train_vae(work: Path, config: VaeConfig) -> None:
         last = now
         if step % 100 == 0:
             print(
-                f"vae step {step} {seconds:.0f} s loss {float(loss):.4f} flat {float(flat):.4f}"
-                f" kl {float(kl):.2f} psnr {psnr(output, pictures):.2f} dB",
+                f"vae step {step} {seconds:.0f} s loss {loss.item():.4f} flat {flat.item():.4f}"
+                f" kl {kl.item():.2f} psnr {psnr(output, pictures):.2f} dB",
                 flush=True,
             )
         if now - saved > 120.0 or seconds >= budget:

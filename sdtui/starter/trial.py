@@ -89,6 +89,8 @@ class Trial:
         self.work = work
         self.steps = steps
         self.artwork = prepare(work, ArtworkConfig())
+        pooled = functional.avg_pool2d(self.artwork.rgba.flatten(0, 1).float(), 2)
+        self.small = pooled.reshape(*self.artwork.rgba.shape[:3], *pooled.shape[2:])
         self.vae = load_vae(work)
         state = load(work / "latents.pt")
         assert state is not None
@@ -111,31 +113,33 @@ class Trial:
         """Draw with these weights; one line of figures, and ``trial.png`` to look at."""
         unet = build_unet(config, TextConfig()).eval()
         unet.load_state_dict(weights)
+
+        def denoise(noisy: torch.Tensor, timesteps: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+            with torch.autocast("cpu", torch.bfloat16):
+                predicted: torch.Tensor = unet(noisy, timesteps, states).sample
+            return predicted.float()
+
         lines: list[str] = []
         for guidance_scale in (1.5, 3.0, 7.5):
-            with torch.autocast("cpu", torch.bfloat16):
-                latents = sample(
-                    lambda x, t, c: unet(x, t, c).sample.float(),
-                    self.states, self.empty, self.steps, guidance_scale, seed=1,
-                )  # fmt: skip
+            latents = sample(denoise, self.states, self.empty, self.steps, guidance_scale, seed=1)
             pictures = self.vae.decode(latents / self.scaling_factor).sample.clamp(-1, 1)
-            right = 0
-            for index, subject in enumerate(self.subjects.tolist()):
-                colour = palette()[self.backgrounds[index]]
-                every = self.artwork.rgba.flatten(0, 1)
-                drawn = composite(every, colour.expand(len(every), 3))
-                references = functional.avg_pool2d(drawn, 2).unflatten(0, self.artwork.rgba.shape[:2])
-                found = nearest_subjects(pictures[index : index + 1], references[None])
-                right += int(found[0]) == subject
-            corners = pictures[:, :, [0, 0, -1, -1], [0, -1, 0, -1]].mean(2) / 2 + 0.5
-            off = (corners - palette()[self.backgrounds]).abs().amax(1).median()
-            lines.append(
-                f"guidance {guidance_scale}: {right}/{len(pictures)} nearest is right,"
-                f" corners off by {float(off) * 255:.0f}"
-            )
-            if guidance_scale == 3.0:
-                save_sheet(pictures, self.work / "trial.png")
+            lines.append(f"guidance {guidance_scale}: {self.judge(pictures)}")
+            save_sheet(pictures, self.work / f"trial-{guidance_scale}.png")
         return "; ".join(lines)
+
+    def judge(self, pictures: torch.Tensor) -> str:
+        """How many of the trial's pictures are recognised, and how far off their corners are."""
+        right = 0
+        for index, colour in enumerate(palette()):
+            chosen = torch.nonzero(self.backgrounds == index)[:, 0]
+            drawn = composite(self.small.flatten(0, 1), colour.expand(self.small[..., 0, 0, 0].numel(), 3))
+            references = drawn.reshape(*self.small.shape[:2], *drawn.shape[1:])
+            for each in chosen.tolist():
+                found = nearest_subjects(pictures[each : each + 1], references[None])
+                right += int(found[0]) == int(self.subjects[each])
+        corners = pictures[:, :, [0, 0, -1, -1], [0, -1, 0, -1]].mean(2) / 2 + 0.5
+        off = (corners - palette()[self.backgrounds]).abs().amax(1).median()
+        return f"{right}/{len(pictures)} nearest is right, corners off by {float(off) * 255:.0f}"
 
 
 def save_sheet(pictures: torch.Tensor | Sequence[torch.Tensor], path: Path, columns: int = 8) -> None:
