@@ -10,7 +10,7 @@ import typer
 from sdtui.engine.client import EngineClient, NoEngine
 from sdtui.engine.protocol import Ask, Snapshot
 
-app = typer.Typer(help="The resident process that makes the pictures.", no_args_is_help=True)
+app = typer.Typer(help="The resident process that makes the pictures.")
 
 
 @app.command()

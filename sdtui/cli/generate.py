@@ -20,7 +20,7 @@ from sdtui.settings import load_settings
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(help="What the pictures show.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the pictures show.")],
     model: Annotated[
         str | None, typer.Option(metavar="NAME|PATH", help="Default: the settings', else the built-in.")
     ] = None,

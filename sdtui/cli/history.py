@@ -12,7 +12,7 @@ from sdtui.history import History, PictureRecord
 from sdtui.history.store import HistoryError
 from sdtui.settings import places
 
-app = typer.Typer(help="Every picture ever made.", no_args_is_help=True)
+app = typer.Typer(help="Every picture ever made.")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per picture.")]
 Limit = Annotated[int, typer.Option(metavar="N", min=1, help="How many, the newest first.")]

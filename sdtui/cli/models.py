@@ -9,7 +9,7 @@ import typer
 
 from sdtui.bundle import Bundle, installed, locate, reference
 
-app = typer.Typer(help="The models that pictures can be made with.", no_args_is_help=True)
+app = typer.Typer(help="The models that pictures can be made with.")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per model.")]
 

@@ -46,7 +46,7 @@ from sdtui.engine.supervisor import WorkerProcess, why_it_died
 from sdtui.engine.visitor import Visitor
 from sdtui.errors import SdtuiError
 from sdtui.files import reason, sweep
-from sdtui.history import History, PictureRecord
+from sdtui.history import History
 from sdtui.settings import Places, Settings, load_settings, places
 
 TICK_SECONDS = 0.5
@@ -82,7 +82,7 @@ class Host:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._over.set)
         sweep(self._places.pictures)
-        self._queue.restore()
+        self._queue.restore(self._finished_before)
         self._queue.save()
         if not self._queue.idle:
             self._work.set()
@@ -225,8 +225,8 @@ class Host:
     def _accept(self, visitor: Visitor, message: Submit) -> EngineMessage:
         """Queue a job, once: a client that is unsure may ask again and learns how it stands."""
         known = self._queue.find(message.job)
-        if known is None and (record := self._remembered(message.job)):
-            return Finished(message.job, record.request, Result.of(record))
+        if known is None and (finished := self._finished_before(message.job)):
+            return finished
         if known is not None and (outcome := outcome_of(known)):
             return outcome
         if known is None:
@@ -238,14 +238,15 @@ class Host:
             self._tell(queued, but=visitor)
         return queued
 
-    def _remembered(self, job: str) -> PictureRecord | None:
-        """The picture of a job that an engine before this one finished."""
+    def _finished_before(self, job: str) -> Finished | None:
+        """How a job ended that an engine before this one got through."""
         try:
             with History(self._places.history_file) as history:
-                return history.of_job(job)
+                record = history.of_job(job)
         except SdtuiError as error:
             log.error("%s", error)
             return None
+        return Finished(job, record.request, Result.of(record)) if record else None
 
     def _cancel(self, name: str) -> None:
         running = self._queue.running

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -107,8 +108,11 @@ class JobQueue:
         except OSError as error:
             log.error("the queue cannot be written to %s: %s", self._file, error)
 
-    def restore(self) -> None:
-        """Read what an engine before this one left. What was running then has failed."""
+    def restore(self, finished: Callable[[str], Finished | None]) -> None:
+        """Read what an engine before this one left.
+
+        What was running then has failed, unless ``finished`` knows that it got through all the same.
+        """
         try:
             jobs = msgspec.json.decode(self._file.read_bytes(), type=list[Job])
         except FileNotFoundError:
@@ -120,8 +124,8 @@ class JobQueue:
             return
         for job in jobs:
             self._waiting[job.job] = Job(job.job, job.request, "queued")
-            if job.state == "running":
-                self.end(Failed(job.job, KILLED))
+            if outcome := finished(job.job) or (Failed(job.job, KILLED) if job.state == "running" else None):
+                self.end(outcome)
 
 
 def _ended(job: Job, outcome: Outcome) -> Job:

@@ -36,6 +36,7 @@ class Ran:
         assert self.err.startswith("error: ")
         assert self.err.count("\n") == 1, self.err
         assert self.err.count(", ") >= 2, "what, why, what to do"
+        assert len(self.err) < 300, "a line, not a manual"
         assert [word for word in words if word not in self.err] == [], self.err
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sdtui.diffusion.events import Encoding
-from sdtui.engine.protocol import Cancelled, Failed, Failure
+from sdtui.diffusion.events import Encoding, Seconds
+from sdtui.engine.protocol import Cancelled, Failed, Failure, Finished, Result
 from sdtui.engine.queue import REMEMBERED, JobQueue, outcome_of
 from sdtui.request import GenerationRequest
 
@@ -24,6 +24,10 @@ def filled(file: Path, *jobs: str) -> JobQueue:
     for job in jobs:
         queue.put(job, GenerationRequest(prompt=f"picture {job}", seed=1))
     return queue
+
+
+def nothing(_job: str) -> None:
+    """The history knows none of the jobs."""
 
 
 def states(queue: JobQueue) -> list[tuple[str, str]]:
@@ -78,11 +82,25 @@ def test_what_waits_survives_and_what_ran_has_failed(file: Path) -> None:
     queue.take()
     queue.save()
     again = JobQueue(file)
-    again.restore()
+    again.restore(nothing)
     assert states(again) == [("a", "failed"), ("b", "queued"), ("c", "queued")]
     restored = again.take()
     assert restored is not None
     assert restored.request.prompt == "picture b"
+
+
+def test_what_got_through_before_the_end_is_not_made_twice(file: Path) -> None:
+    queue = filled(file, "a", "b")
+    queue.take()
+    queue.save()
+    result = Result("a.png", 1, 64, 64, "tiny", "portable fp32", Seconds(0, 1, 1, 1, 3), 100)
+    end = Finished("a", GenerationRequest(prompt="picture a", seed=1, width=64), result)
+    again = JobQueue(file)
+    again.restore(lambda job: end if job == "a" else None)
+    assert states(again) == [("a", "finished"), ("b", "queued")]
+    known = again.find("a")
+    assert known is not None
+    assert outcome_of(known) == end
 
 
 def test_what_was_put_back_comes_first(file: Path) -> None:
@@ -91,7 +109,7 @@ def test_what_was_put_back_comes_first(file: Path) -> None:
     queue.put_back()
     queue.save()
     again = JobQueue(file)
-    again.restore()
+    again.restore(nothing)
     assert states(again) == [("a", "queued"), ("b", "queued")]
 
 
@@ -99,7 +117,7 @@ def test_a_damaged_file_is_kept_aside(file: Path) -> None:
     file.parent.mkdir()
     file.write_text('[{"job": "a", "request": {"prompt": "a dear prompt"')
     queue = JobQueue(file)
-    queue.restore()
+    queue.restore(nothing)
     assert queue.idle
     assert "a dear prompt" in file.with_suffix(".broken").read_text()
 
