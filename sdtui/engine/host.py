@@ -11,26 +11,23 @@ import contextlib
 import logging
 import os
 import signal
+from functools import partial
 
 from sdtui import __version__
-from sdtui.diffusion.events import Loading
+from sdtui.diffusion.events import PipelineEvent
 from sdtui.engine.address import Address
 from sdtui.engine.framing import FramingError, Unframer
 from sdtui.engine.memory import Meter
 from sdtui.engine.protocol import (
     VERSION,
-    Advanced,
     Ask,
     Cancel,
     Cancelled,
     ClientMessage,
     EngineMessage,
-    Failed,
-    Failure,
     Finished,
     Gauge,
     Hello,
-    Job,
     Memory,
     Progress,
     Queued,
@@ -38,21 +35,17 @@ from sdtui.engine.protocol import (
     Snapshot,
     Stop,
     Submit,
-    Warmth,
     Watch,
 )
 from sdtui.engine.queue import JobQueue, Outcome, outcome_of
-from sdtui.engine.supervisor import WorkerProcess, why_it_died
 from sdtui.engine.visitor import Visitor
+from sdtui.engine.workbench import Workbench
 from sdtui.errors import SdtuiError
-from sdtui.files import reason, sweep
+from sdtui.files import sweep
 from sdtui.history import History
 from sdtui.settings import Places, Settings, load_settings, places
 
 TICK_SECONDS = 0.5
-CANCEL_SECONDS = 4.0
-"""How long a worker may take to honour a cancel before it is killed: it may be stuck in a load."""
-
 log = logging.getLogger(__name__)
 
 
@@ -65,15 +58,12 @@ class Host:
         self._idle_seconds = settings.engine_idle_minutes * 60
         self._queue = JobQueue(places.queue_file)
         self._visitors: set[Visitor] = set()
-        self._worker: WorkerProcess | None = None
-        self._warm = False
-        self._made: Result | None = None
-        self._interrupted: str | None = None
+        self._bench = Workbench(places.log)
         self._meter = Meter()
         self._work = asyncio.Event()
         self._over = asyncio.Event()
         self._unsaved = False
-        self._last_job = self._last_use = asyncio.get_running_loop().time()
+        self._last_use = asyncio.get_running_loop().time()
 
     # ---- life ------------------------------------------------------------------------------
 
@@ -100,7 +90,7 @@ class Host:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._queue.put_back()
             self._queue.save()
-            await self._end_worker()
+            await self._bench.clear()
             await asyncio.gather(*(visitor.leave() for visitor in self._visitors))
 
     async def _keep_house(self, address: Address) -> None:
@@ -111,12 +101,10 @@ class Host:
             self._gauge()
             with contextlib.suppress(OSError, SdtuiError):  # a log-out may sweep the runtime folder
                 await address.keep(self._welcome)
-            if not self._queue.idle:
-                continue
-            since_job = loop.time() - self._last_job
-            if self._worker and (not self._worker.alive or since_job >= self._unload_seconds):
-                await self._end_worker()
-            if not self._visitors and loop.time() - self._last_use >= self._idle_seconds:
+            if await self._bench.unload(self._unload_seconds):
+                self._gauge()
+            idle = self._queue.idle and not self._visitors
+            if idle and loop.time() - self._last_use >= self._idle_seconds:
                 log.info("nobody needs the engine")
                 return
 
@@ -129,61 +117,22 @@ class Host:
             while job := self._queue.take():
                 self._changed()
                 self._gauge()
-                outcome = await self._make(job)
-                self._interrupted = None
-                self._conclude(outcome)
+                self._conclude(await self._bench.make(job, partial(self._advance, job.job)))
             with contextlib.suppress(OSError):
-                await self._ready_worker()  # its imports take seconds: have them done when a job comes
+                await self._bench.ready()  # its imports take seconds: have them done when a job comes
 
-    async def _ready_worker(self) -> WorkerProcess:
-        if self._worker is None or not self._worker.alive:
-            await self._end_worker()
-            self._worker = await WorkerProcess.start()
-            self._last_job = asyncio.get_running_loop().time()
-        return self._worker
-
-    async def _make(self, job: Job) -> Outcome:
-        """Have the worker make a picture."""
-        try:
-            worker = await self._ready_worker()
-        except OSError as error:
-            return Failed(job.job, Failure("the picture was not made", reason(error), "generate it again"))
-        if self._interrupted == job.job:
-            return Cancelled(job.job)
-        worker.send(Submit(job.job, job.request))
-        while message := await worker.receive():
-            match message:
-                case Advanced(event=event):
-                    self._warm = not isinstance(event, Loading)
-                    self._queue.advance(event)
-                    self._tell(Progress(job.job, event, self._memory()))
-                case Finished(result=result):
-                    self._made = result
-                    return message
-                case Failed() | Cancelled():
-                    return message
-        status = await self._end_worker()
-        if self._interrupted == job.job:
-            return Cancelled(job.job)
-        log.error("the worker ended with status %s", status)
-        return Failed(job.job, why_it_died(status, self._places.log))
+    def _advance(self, job: str, event: PipelineEvent) -> None:
+        """The running job came one event further: remember and tell it."""
+        self._queue.advance(event)
+        self._tell(Progress(job, event, self._memory()))
 
     def _conclude(self, outcome: Outcome) -> None:
         """A job has ended: remember and tell it."""
-        self._last_job = self._last_use = asyncio.get_running_loop().time()
+        self._last_use = asyncio.get_running_loop().time()
         self._queue.end(outcome)
         self._changed()
         self._tell(outcome)
         self._gauge()
-
-    async def _end_worker(self) -> int:
-        worker, self._worker = self._worker, None
-        self._warm, self._made = False, None
-        if worker is not None and self._queue.running is None:
-            worker.kill()  # it has nothing to lose
-        status = 0 if worker is None else await worker.end()
-        self._gauge()
-        return status
 
     # ---- clients ---------------------------------------------------------------------------
 
@@ -248,23 +197,11 @@ class Host:
             return None
         return Finished(job, record.request, Result.of(record)) if record else None
 
-    def _cancel(self, name: str) -> None:
-        running = self._queue.running
-        if running is None or running.job != name:
-            if name in self._queue.unfinished():
-                self._conclude(Cancelled(name))
-            return
-        self._interrupted = name
-        if self._worker is not None:
-            self._worker.send(Cancel(name))
-        asyncio.get_running_loop().call_later(CANCEL_SECONDS, self._kill_stuck, name)
-
-    def _kill_stuck(self, name: str) -> None:
-        """The worker did not honour a cancel in time."""
-        running = self._queue.running
-        if running is not None and running.job == name and self._worker is not None:
-            log.warning("the worker is stuck and killed")
-            self._worker.kill()
+    def _cancel(self, job: str) -> None:
+        if self._queue.running is not None and self._queue.running.job == job:
+            self._bench.interrupt()
+        elif job in self._queue.unfinished():
+            self._conclude(Cancelled(job))
 
     def _tell(self, message: EngineMessage, but: Visitor | None = None) -> None:
         for visitor in self._visitors:
@@ -273,29 +210,26 @@ class Host:
 
     def _gauge(self) -> None:
         if any(visitor.watching for visitor in self._visitors):
-            self._tell(Gauge(self._memory(), self._warmth()))
+            self._tell(Gauge(self._memory(), self._bench.warmth))
 
     # ---- what to tell ----------------------------------------------------------------------
 
     def _snapshot(self) -> Snapshot:
+        made = self._bench.made
         return Snapshot(
             version=VERSION,
             pid=os.getpid(),
-            worker_pid=self._worker.pid if self._worker else None,
-            warmth=self._warmth(),
-            model=self._made.model if self._made else None,
-            runtime=self._made.runtime if self._made else None,
+            worker_pid=self._bench.worker_pid,
+            warmth=self._bench.warmth,
+            model=made.model if made else None,
+            runtime=made.runtime if made else None,
             jobs=self._queue.jobs(),
             memory=self._memory(),
         )
 
     def _memory(self) -> Memory:
-        return self._meter.read([os.getpid(), *([self._worker.pid] if self._worker else [])])
-
-    def _warmth(self) -> Warmth:
-        if self._queue.running is None:
-            return "warm" if self._warm else "cold"
-        return "busy" if self._warm else "loading"
+        worker = self._bench.worker_pid
+        return self._meter.read([os.getpid()] if worker is None else [os.getpid(), worker])
 
     def _changed(self) -> None:
         """Have the queue saved, once for all the changes that one client's words make."""
