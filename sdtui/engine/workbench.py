@@ -37,7 +37,7 @@ class Workbench:
         self._log_file = log_file
         self._worker: WorkerProcess | None = None
         self._job: str | None = None
-        self._interrupted = False
+        self._interrupted: str | None = None
         self._warm = False
         self._made: Result | None = None
         self._last_use = 0.0
@@ -67,7 +67,7 @@ class Workbench:
 
     async def make(self, job: Job, on_event: Callable[[PipelineEvent], None]) -> Outcome:
         """Have the worker make a picture; ``on_event`` hears how far it is."""
-        self._job, self._interrupted = job.job, False
+        self._job = job.job
         try:
             return await self._attempt(job, on_event)
         except OSError as error:
@@ -78,7 +78,7 @@ class Workbench:
 
     async def _attempt(self, job: Job, on_event: Callable[[PipelineEvent], None]) -> Outcome:
         worker = await self.ready()
-        if self._interrupted:
+        if self._interrupted == job.job:
             return Cancelled(job.job)
         worker.send(Submit(job.job, job.request))
         while message := await worker.receive():
@@ -92,14 +92,14 @@ class Workbench:
                 case Failed() | Cancelled():
                     return message
         status = await self.clear()
-        if self._interrupted:
+        if self._interrupted == job.job:
             return Cancelled(job.job)
         log.error("the worker ended with status %s", status)
         return Failed(job.job, why_it_died(status, self._log_file))
 
     def interrupt(self) -> None:
         """Stop the job that is being made: between two steps, or with the worker when that takes long."""
-        self._interrupted = True
+        self._interrupted = self._job
         if self._worker is not None and self._job is not None:
             self._worker.send(Cancel(self._job))
         asyncio.get_running_loop().call_later(CANCEL_SECONDS, self._kill_stuck, self._job)
