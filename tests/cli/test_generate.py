@@ -132,7 +132,7 @@ def test_a_terminal_gets_a_progress_bar(
         monkeypatch.setenv("NO_COLOR", "1")
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        python("sdtui", *short, "--steps", "40"), env=environment(), stdout=subprocess.PIPE, stderr=theirs
+        python("sdtui", *short, "--steps", "300"), env=environment(), stdout=subprocess.PIPE, stderr=theirs
     )
     os.close(theirs)
     shown = b""
@@ -143,7 +143,7 @@ def test_a_terminal_gets_a_progress_bar(
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert Path(out.decode().strip()).is_file()
-    assert re.search(rb"denoising .*\d+/40  \d+\.\d it/s  \d:\d\d left", shown)
+    assert re.search(rb"denoising .*\d+/300  \d+\.\d it/s  \d:\d\d left", shown)
     assert bool(re.search(rb"\x1b\[(\d+;)*[34]\d", shown)) == colour
 
 
