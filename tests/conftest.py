@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
     from tests.tiny import TinyTorch
+
+hypothesis.settings.register_profile("sdtui", deadline=None)  # a busy machine is no error of ours
+hypothesis.settings.load_profile("sdtui")
 
 
 @pytest.fixture
