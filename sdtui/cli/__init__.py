@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,7 +16,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _studio() -> int:
-    # The name of the module is all there is time for: typer would delay the first frame.
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) and "TEXTUAL_DRIVER" not in os.environ:
+        from sdtui.cli.errors import CommandLineError
+
+        raise CommandLineError(
+            "the studio cannot open", "this is no terminal", "open one, or use `sdtui generate`"
+        )
+    # Nothing else before it: typer would delay the first frame.
     from sdtui.tui.app import run
 
     return run()

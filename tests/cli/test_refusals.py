@@ -41,6 +41,10 @@ def test_a_wrong_command_line_ends_with_2(arguments: list[str], words: list[str]
     sdtui(*arguments).refused(2, *words)
 
 
+def test_the_studio_needs_a_terminal() -> None:
+    sdtui().refused(2, "terminal", "sdtui generate")
+
+
 def test_a_missing_model_ends_with_1(tmp_path: Path) -> None:
     sdtui("generate", "apple", "--model", tmp_path / "none").refused(1, "none")
 
