@@ -4,7 +4,7 @@ The finished bundle lies in ``model/`` beside this file. Everything else here is
 command each, on a working folder of the reader's choice::
 
     python -m sdtui.starter.fetch     --work DIR     the artwork and its names
-    python -m sdtui.starter.train vae --work DIR     then ``text``, then ``unet``
+    python -m sdtui.starter.train vae --work DIR     then ``text``, ``unet``, ``decoder``
     python -m sdtui.starter.export    --work DIR     torch checkpoints -> Core ML bundle
     python -m sdtui.starter.evaluate                 does it draw what it is asked for?
 

@@ -90,9 +90,29 @@ class UnetConfig:
     warmup_steps: int = 200
     ema_decay: float = 0.999
     empty_captions: float = 0.1
-    plain_variants: tuple[float, float] = (0.4, 0.3)
-    """How often a picture is as drawn, and mirrored; the rest is moved and scaled a little."""
+    variant_weights: tuple[float, ...] = (0.7, 0.0, 0.1, 0.0, 0.1, 0.0, 0.1, 0.0)
+    """How often each variant of a picture is shown: mostly as drawn, and none mirrored. A model of this
+    size blends a picture with its mirror image into something symmetrical."""
     captions_per_picture: int = 5
     """Different captions kept for every pair of subject and background."""
     minutes: float = 70.0
     seed: int = 4
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """The second training of the decoder, from latents."""
+
+    edge_weight: float = 0.5
+    drawings: int = 2560
+    """Pictures that the denoiser draws for the decoder to learn from."""
+    drawing_steps: int = 16
+    guidance: tuple[float, float] = (2.0, 8.0)
+    """Each is drawn with another guidance scale, from this range."""
+    batch: int = 16
+    """A quarter of it are drawings, a quarter latents with noise added and taken away, half as encoded."""
+    latest_timestep: int = 300
+    """The noise that is taken away again reaches at most this timestep."""
+    learning_rate: float = 8e-4
+    minutes: float = 20.0
+    seed: int = 5

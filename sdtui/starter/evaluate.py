@@ -24,7 +24,7 @@ from sdtui.request import GenerationRequest
 from sdtui.starter import MODEL_FOLDER
 from sdtui.starter.config import BACKGROUNDS
 
-SHEET = "subjects.png"
+SHEET = "subjects.webp"
 """Premultiplied RGBA thumbnails of the subjects, in rows of :data:`COLUMNS`."""
 NAMES = "subjects.json"
 """The subjects' names in the order of the sheet."""
@@ -92,6 +92,16 @@ def corners(image: Image.Image) -> NDArray[np.float64]:
     return np.array(pixels[[0, 0, -1, -1], [0, -1, 0, -1]].mean(0))
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A picture, what was asked for, and the subject whose training picture is nearest."""
+
+    image: Image.Image
+    subject: int
+    colour: str
+    found: int
+
+
 class Evaluation:
     """One loaded model and the questions put to it."""
 
@@ -108,51 +118,41 @@ class Evaluation:
         )
         return self.pipeline.generate(request).image
 
-    def spread(self, count: int) -> list[int]:
-        """So many subjects, evenly over all of them."""
-        last = len(self.references.names) - 1
-        return [int(index) for index in np.linspace(0, last, count).round()]
-
-    def recognition(self, count: int, template: str) -> tuple[float, list[str], list[Image.Image]]:
-        """The part of ``count`` subjects that are recognised, what was mistaken, and the pictures."""
+    def drawings(self, count: int) -> list[Drawing]:
+        """So many subjects, evenly over all of them, on each background colour in turn."""
         colours = list(BACKGROUNDS)
-        mistakes: list[str] = []
-        images: list[Image.Image] = []
-        for number, subject in enumerate(self.spread(count)):
-            name, colour = self.references.names[subject], colours[number % len(colours)]
-            image = self.draw(template.format(name=name, colour=colour), seed=number)
-            images.append(image)
-            found = self.references.nearest(to_pixels(image), colour)
-            if found != subject:
-                mistakes.append(f"{name} looks like {self.references.names[found]}")
-        return 1 - len(mistakes) / count, mistakes, images
-
-    def background(self, colour: str, count: int) -> float:
-        """The median distance of the corners from the colour asked for, largest of R, G, B, of 255."""
-        wanted = np.array(BACKGROUNDS[colour], np.float64)
-        distances = [
-            float(np.abs(corners(self.draw(self._on(subject, colour), number)) - wanted).max())
-            for number, subject in enumerate(self.spread(count))
+        return [
+            self._drawing(subject, colours[number % len(colours)], seed=number)
+            for number, subject in enumerate(self._spread(count))
         ]
-        return statistics.median(distances)
 
     def variety(self, count: int) -> tuple[float, float]:
         """Root mean square difference of 8-bit pixels: two seeds of a prompt, two prompts of a seed."""
-        chosen = self.spread(count)
-        seeds: list[float] = []
-        prompts: list[float] = []
-        previous: Pixels | None = None
-        for subject in chosen:
-            first = to_pixels(self.draw(self._on(subject, "blue"), 1))
-            other = to_pixels(self.draw(self._on(subject, "blue"), 2))
-            seeds.append(_difference(first, other))
-            if previous is not None:
-                prompts.append(_difference(first, previous))
-            previous = first
+        pairs = [
+            [to_pixels(self._drawing(subject, "blue", seed).image) for seed in (1, 2)]
+            for subject in self._spread(count)
+        ]
+        seeds = [_difference(first, second) for first, second in pairs]
+        prompts = [_difference(pairs[i][0], pairs[i - 1][0]) for i in range(1, count)]
         return statistics.median(seeds), statistics.median(prompts)
 
-    def _on(self, subject: int, colour: str) -> str:
-        return f"{self.references.names[subject]} on a {colour} background"
+    def _spread(self, count: int) -> list[int]:
+        last = len(self.references.names) - 1
+        return [int(index) for index in np.linspace(0, last, count).round()]
+
+    def _drawing(self, subject: int, colour: str, seed: int) -> Drawing:
+        image = self.draw(f"{self.references.names[subject]} on a {colour} background", seed)
+        return Drawing(image, subject, colour, self.references.nearest(to_pixels(image), colour))
+
+
+def background_distance(drawings: Sequence[Drawing], colour: str) -> float:
+    """The median distance of the corners from the colour asked for, largest of R, G, B, of 255."""
+    wanted = np.array(BACKGROUNDS[colour], np.float64)
+    return statistics.median(
+        float(np.abs(corners(drawing.image) - wanted).max())
+        for drawing in drawings
+        if drawing.colour == colour
+    )
 
 
 def _difference(a: Pixels, b: Pixels) -> float:
@@ -175,29 +175,35 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, default=200)
     parser.add_argument("--steps", type=int, default=GenerationRequest(prompt="x").steps)
     parser.add_argument("--guidance", type=float, default=GenerationRequest(prompt="x").guidance_scale)
-    parser.add_argument("--sheet", type=Path, help="write all pictures to this PNG")
+    parser.add_argument("--sheet", type=Path, help="write the pictures to this PNG")
     arguments = parser.parse_args()
 
     begun = time.monotonic()
     evaluation = Evaluation(arguments.model, arguments.steps, arguments.guidance)
     total = len(evaluation.references.names)
     print(f"{total} subjects known; {arguments.steps} steps, guidance {arguments.guidance}")
-    part, mistakes, images = evaluation.recognition(arguments.subjects, "{name} on a {colour} background")
+    drawings = evaluation.drawings(arguments.subjects)
+    names = evaluation.references.names
+    mistakes = [
+        f"{names[drawing.subject]} looks like {names[drawing.found]}"
+        for drawing in drawings
+        if drawing.found != drawing.subject
+    ]
     print(
-        f"recognised: {part:.1%} of {arguments.subjects} subjects"
+        f"recognised: {1 - len(mistakes) / len(drawings):.1%} of {len(drawings)} subjects"
         f" (the nearest training picture, by pixels at 32 px, has the name; chance {1 / total:.2%})"
     )
     for colour in BACKGROUNDS:
         print(
-            f"{colour} background: corners off by {evaluation.background(colour, 20):.0f} of 255"
-            " (largest channel, median of 20 subjects)"
+            f"{colour} background: corners off by {background_distance(drawings, colour):.0f} of 255"
+            f" (largest channel, median of {sum(each.colour == colour for each in drawings)} subjects)"
         )
     seeds, prompts = evaluation.variety(20)
     print(f"difference of pixels, of 255: two seeds {seeds:.0f}, two prompts {prompts:.0f} (median)")
     print(f"mistaken: {'; '.join(mistakes[:20])}{' …' if len(mistakes) > 20 else ''}")
     print(f"{time.monotonic() - begun:.0f} s")
     if arguments.sheet is not None:
-        sheet(images).save(arguments.sheet)
+        sheet([drawing.image for drawing in drawings]).save(arguments.sheet)
 
 
 if __name__ == "__main__":

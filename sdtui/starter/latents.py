@@ -45,8 +45,8 @@ class CaptionSet:
 
 
 def load_vae(work: Path) -> AutoencoderKL:
-    """The trained autoencoder, frozen."""
-    state = load(work / "vae.pt")
+    """The trained autoencoder, frozen, with its decoder trained further where that has been done."""
+    state = load(work / "decoder.pt") or load(work / "vae.pt")
     if state is None:
         raise FileNotFoundError(f"{work / 'vae.pt'}: train the vae stage first")
     vae = build_vae(VaeConfig())

@@ -52,8 +52,7 @@ def train_unet(work: Path, config: UnetConfig) -> None:
     captions = prepare_captions(work, config)
     subjects, backgrounds, variants = pictures.latents.shape[:3]
     texts = captions.states.shape[2]
-    plain = torch.tensor(config.plain_variants)
-    weights = torch.cat([plain, (1.0 - plain.sum()).expand(variants - 2) / (variants - 2)])
+    weights = torch.tensor(config.variant_weights[:variants])
 
     unet = build_unet(config, TextConfig()).to(memory_format=torch.channels_last)
     average = {name: tensor.clone() for name, tensor in unet.state_dict().items()}

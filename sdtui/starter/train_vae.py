@@ -38,7 +38,7 @@ def edges(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
     """Peak signal-to-noise ratio of pictures in -1..1, dB, mean over pictures."""
-    error = (a - b).square().flatten(1).mean(1).clamp_min(1e-10)
+    error = (a - b).detach().square().flatten(1).mean(1).clamp_min(1e-10)
     return float((10.0 * torch.log10(4.0 / error)).mean())
 
 

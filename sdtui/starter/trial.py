@@ -50,7 +50,7 @@ def sample(
     states: torch.Tensor,
     empty: torch.Tensor,
     steps: int,
-    guidance_scale: float,
+    guidance_scale: float | torch.Tensor,
     seed: int,
 ) -> torch.Tensor:
     """Latents (n, 16, 8, 8) for hidden states (n, 77, width), with DPM++ 2M and guidance."""

@@ -24,7 +24,7 @@ def references(tmp_path: Path) -> References:
         tile[..., :3] = generator.integers(0, 256, 3)
         tile[: generator.integers(8, 24), : generator.integers(8, 24), 3] = 255
         tile[..., :3] *= tile[..., 3:] // 255
-    Image.fromarray(sheet).save(tmp_path / SHEET)
+    Image.fromarray(sheet).save(tmp_path / SHEET, lossless=True, exact=True)
     (tmp_path / NAMES).write_text(json.dumps(names))
     return read_references(tmp_path)
 
