@@ -149,7 +149,7 @@ def test_a_terminal_gets_a_progress_bar(
 
 def test_interrupting_cancels_the_job(short: list[str]) -> None:
     process = subprocess.Popen(
-        python("sdtui", *short, "--steps", str(LONG), "--count", "2", "--events"),
+        python("sdtui", *short, "--steps", str(LONG), "--count", "9", "--events"),
         env=environment(),
         stderr=subprocess.PIPE,
         text=True,
