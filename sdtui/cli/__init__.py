@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -22,7 +23,9 @@ def _studio() -> int:
         raise CommandLineError(
             "the studio cannot open", "this is no terminal", "open one, or use `sdtui generate`"
         )
-    # Nothing else before it: typer would delay the first frame.
+    # Nothing else before it: typer would delay the first frame. So would the garbage collector, which
+    # finds none while everything is being made; the studio lets it in again after that frame.
+    gc.disable()
     from sdtui.tui.app import run
 
     return run()
