@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 RGB = tuple[int, int, int]
 
@@ -16,8 +17,7 @@ class Cell(NamedTuple):
     background: RGB | None
 
 
-@dataclass(frozen=True)
-class Cells:
+class Cells(msgspec.Struct, frozen=True):
     """A picture of ``columns`` by ``rows`` cells, row by row from the top."""
 
     columns: int

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Callable
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import App
 from textual.binding import BindingType
+from textual.css.query import NoMatches
+from textual.message import Message
 from textual.timer import Timer
+from textual.widget import MountError
 
-from sdtui.engine.client import EngineClient
 from sdtui.engine.protocol import Cancel, Finished, Snapshot
 from sdtui.request import GenerationRequest, RequestError
 from sdtui.settings import Settings, SettingsError, load_settings
@@ -40,6 +43,13 @@ HAND_OVER_SECONDS = 10.0
 """How long, after the window has closed, an engine that is starting may take to accept its jobs."""
 
 
+def reach_engine() -> Connection:
+    """Connect to the engine, and start it where there is none. Raises EngineError."""
+    from sdtui.engine.client import EngineClient
+
+    return EngineClient.connect()
+
+
 def _palette() -> type[Provider]:
     from sdtui.tui.palette import StudioCommands
 
@@ -53,12 +63,10 @@ class Studio(App[None]):
     CSS_PATH: ClassVar[list[str | PurePath]] = [
         "app.tcss",
         "screens/create.tcss",
-        "screens/help.tcss",
-        "screens/jump.tcss",
-        "screens/recall.tcss",
         "widgets/header.tcss",
         "widgets/canvas.tcss",
         "widgets/progress_line.tcss",
+        "widgets/prompt_title.tcss",
         "widgets/prompt_editor.tcss",
         "widgets/request_panel.tcss",
         "widgets/lists.tcss",
@@ -69,18 +77,20 @@ class Studio(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = commands.BINDINGS
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
 
-    def __init__(self, connect: Callable[[], Connection] = EngineClient.connect) -> None:
+    def __init__(self, connect: Callable[[], Connection] = reach_engine) -> None:
         super().__init__()
         settings, complaint = _settings()
         self.session = Session(recall(), starting_draft(settings))
         if complaint:
             self.session.complain(complaint)
         self.create = Create(self.session, colour_depth(os.environ, self.console.color_system))
-        self.link = EngineLink(connect, lambda event: self.post_message(messages.FromEngine(event)))
-        self.reader = Reader(self.post_message)
+        self.link = EngineLink(connect, lambda event: self._post(messages.FromEngine(event)))
+        self.reader = Reader(self._post)
         self.models: tuple[Model, ...] = ()
         self._pictures = Images(self.reader.image)
         self._saving: Timer | None = None
+        self._furnished = False
+        self._early_keys: list[events.Key] | None = []
         self._offered: tuple[bool, bool] | None = None
         self.register_theme(THEME)
         self.theme = settings.theme if settings.theme in self.available_themes else NAME
@@ -90,9 +100,28 @@ class Studio(App[None]):
 
     # ---- coming and going -------------------------------------------------------------------
 
-    def on_ready(self) -> None:
-        """The first frame is on the screen and keys are taken: now what takes longer."""
-        self.create.use(self.session.draft)
+    async def on_event(self, event: events.Event) -> None:
+        if self._early_keys is not None and isinstance(event, events.Key):
+            self._early_keys.append(event)
+        else:
+            await super().on_event(event)
+
+    async def on_ready(self) -> None:
+        """The first frame is on the screen: take the keys typed ahead of it, then what takes longer."""
+        keys, self._early_keys = self._early_keys or [], None
+        for key in keys:
+            await self.on_event(key)
+        self.create.call_after_refresh(self._begin)
+
+    async def _begin(self) -> None:
+        gc.freeze()
+        gc.enable()  # off since the command line: there is no garbage in a start
+        with contextlib.suppress(MountError, NoMatches):  # a window may close the moment it opens
+            await self.create.furnish()
+            self._furnished = True
+        if not self._furnished:
+            return
+        self._edited()
         self.link.start()
         self.reader.start()
         self.reader.models()
@@ -111,6 +140,8 @@ class Studio(App[None]):
 
     def show(self) -> None:
         """Draw the session as it is now."""
+        if not self._furnished:
+            return
         session = self.session
         self.create.show(self.models)
         image = self._pictures.of(session.shown) if session.shown else None
@@ -140,6 +171,8 @@ class Studio(App[None]):
                 return bool(self.session.engine.jobs)
             case "retry":
                 return self.session.can_retry
+            case "open" | "jump":
+                return self._furnished
             case _:
                 return True
 
@@ -229,6 +262,12 @@ class Studio(App[None]):
         self.reader.thumbnails(event.pictures)
 
     # ---- what the threads say ---------------------------------------------------------------
+
+    def _post(self, message: Message) -> None:
+        """Post from another thread, which may outlive the window and its event loop."""
+        if self.is_running:
+            with contextlib.suppress(RuntimeError):
+                self.post_message(message)
 
     @on(messages.FromEngine)
     @on(messages.ModelsListed)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 from textual.binding import Binding, BindingType
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(msgspec.Struct, frozen=True):
     """One thing to do. ``id`` is its name in a keymap, ``action`` the app's action.
 
     ``keys`` are comma-separated, the first is the one shown. ``title`` is for the key line, ``short``

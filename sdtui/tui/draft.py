@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -77,8 +76,7 @@ def starting_draft(settings: Settings) -> Draft:
 # ---- one row of the request panel each ------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """How one field of a draft is shown and changed from the keyboard.
 
     ``turned`` answers left (-1) and right (+1); ``typed`` reads what a person typed and raises

@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from sdtui.engine.protocol import ClientMessage, EngineMessage, Failure, Watch
 from sdtui.errors import SdtuiError
@@ -28,18 +29,15 @@ class Connection(Protocol):
         """Let go of the connection."""
 
 
-@dataclass(frozen=True)
-class Connecting:
+class Connecting(msgspec.Struct, frozen=True):
     """The engine is being sought, and started where there is none."""
 
 
-@dataclass(frozen=True)
-class Connected:
+class Connected(msgspec.Struct, frozen=True):
     """The engine answers; a Snapshot follows."""
 
 
-@dataclass(frozen=True)
-class Lost:
+class Lost(msgspec.Struct, frozen=True):
     """The engine is gone, or did not come. The next message sent brings it back."""
 
     failure: Failure
@@ -76,6 +74,8 @@ class EngineLink:
 
     def wait(self, seconds: float) -> bool:
         """Wait until everything is sent and hung up; False when that takes longer."""
+        if self._thread.ident is None:  # the window was closed before it had begun
+            self.start()
         self._thread.join(seconds)
         return not self._thread.is_alive()
 

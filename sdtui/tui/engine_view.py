@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from sdtui.engine.protocol import (
     Cancelled,
@@ -27,8 +27,7 @@ TRACE = 120
 """Memory readings kept for the graph: a minute, at two a second."""
 
 
-@dataclass(frozen=True)
-class EngineView:
+class EngineView(msgspec.Struct, frozen=True):
     """The engine as seen from here.
 
     ``link`` is the connection; the engine is ``lost`` when it went away or did not come. ``jobs`` are
@@ -85,9 +84,7 @@ class EngineView:
                 return self.submitted(job, request)
             case Progress(job, event, memory):
                 changed = (
-                    msgspec.structs.replace(known, state="running", progress=event)
-                    if known.job == job
-                    else known
+                    replace(known, state="running", progress=event) if known.job == job else known
                     for known in self.jobs
                 )
                 return replace(self, jobs=tuple(changed), warmth="busy")._measured(memory)

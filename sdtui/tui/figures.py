@@ -50,5 +50,10 @@ def bar(done: float, columns: int) -> tuple[str, str]:
 
 def shortened(text: str, columns: int) -> str:
     """One line of at most ``columns`` characters, the end cut off with an ellipsis."""
-    line = " ".join(text.split())
+    line = text.replace("\n", " ").strip()
     return line if len(line) <= columns else line[: max(0, columns - 1)] + "…"
+
+
+def shortened_path(path: str, columns: int) -> str:
+    """A path of at most ``columns`` characters, the beginning cut off: its name is at the end."""
+    return path if len(path) <= columns else "…" + path[len(path) - columns + 1 :]

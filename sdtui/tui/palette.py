@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+import msgspec
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from sdtui.request import SCHEDULERS
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from sdtui.tui.app import Studio
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A line of the palette, and the app's action behind it."""
 
     title: str

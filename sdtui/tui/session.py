@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from sdtui.diffusion.events import Preview, Step
 from sdtui.engine.protocol import Cancel, Cancelled, EngineMessage, Failed, Failure, Finished, Submit
@@ -19,8 +20,7 @@ from sdtui.tui.remembered import Remembered
 SUGGESTION = "red apple on a blue background"
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(msgspec.Struct, frozen=True):
     """A finished picture: its history id, PNG, size in pixels, and the request that made it."""
 
     id: int
@@ -31,12 +31,15 @@ class Picture:
     model: str
 
 
-@dataclass(frozen=True)
-class Notice:
-    """The one line about what just happened. ``failed`` lines stay until the next generation."""
+class Notice(msgspec.Struct, frozen=True):
+    """The one line about what just happened, and the ``file`` it is about, if any.
+
+    ``failed`` lines stay until the next generation.
+    """
 
     text: str
     kind: Literal["said", "failed"] = "said"
+    file: str = ""
 
 
 def failure_line(failure: Failure | SdtuiError) -> str:
@@ -153,7 +156,7 @@ class Session:
                     result.picture, result.path, result.width, result.height, request, result.model
                 )
                 self.notice = Notice(
-                    f"done in {result.seconds.total:.1f} s   seed {request.seed}   {result.path}"
+                    f"done in {result.seconds.total:.1f} s   seed {request.seed}", file=result.path
                 )
             case Failed(job, failure):
                 self.notice = Notice(failure_line(failure), "failed")

@@ -12,10 +12,15 @@ import struct
 import subprocess
 import termios
 import time
+import tty
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 
 import pyte
+
+ROOT = str(Path(__file__).parents[2])
+"""Where the studio under test is, installed or not."""
 
 KEYS = {
     "enter": "\r",
@@ -50,9 +55,11 @@ class RealTerminal:
         self._stream = pyte.ByteStream(self.screen)
         self._controller, terminal = pty.openpty()
         self._set_size(columns, rows)
-        variables = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(environment or {})}
-        variables.pop("NO_COLOR", None) if "NO_COLOR" not in (environment or {}) else None
-        self.started = time.monotonic()
+        tty.setraw(terminal)  # what is typed ahead waits for the program and is not echoed
+        variables = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        variables |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": ROOT}
+        variables |= environment or {}
+        self._started = time.monotonic()
         self.process = subprocess.Popen(
             command, stdin=terminal, stdout=terminal, stderr=terminal, env=variables, start_new_session=True
         )
@@ -72,6 +79,11 @@ class RealTerminal:
     def text(self) -> str:
         """What is on the screen."""
         return "\n".join(self.screen.display)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the program was started."""
+        return time.monotonic() - self._started
 
     def type(self, text: str) -> None:
         """Send characters as they are."""
@@ -106,6 +118,15 @@ class RealTerminal:
             assert time.monotonic() < deadline, f"not within {seconds:g} s"
             self.read(0.05)
         return self.text
+
+    def sends(self, wanted: bytes, seconds: float = 20.0) -> None:
+        """Read until the program has sent these bytes, without the cost of drawing them."""
+        received = b""
+        deadline = time.monotonic() + seconds
+        while wanted not in received:
+            assert time.monotonic() < deadline, f"not within {seconds:g} s"
+            if select.select([self._controller], [], [], 0.05)[0]:
+                received += os.read(self._controller, 1 << 16)
 
     def shows(self, text: str, seconds: float = 20.0) -> str:
         """Read until ``text`` is on the screen."""

@@ -124,6 +124,15 @@ def test_a_start_that_hangs_holds_nobody_up(heard: Heard) -> None:
     assert link.wait(10)
 
 
+def test_what_is_sent_before_the_start_is_handed_over_all_the_same(
+    link: EngineLink, engine: FakeEngine
+) -> None:
+    link.send(Ask())
+    link.stop()
+    assert link.wait(10)
+    assert engine.sent == [Watch(), Ask()]
+
+
 def test_the_background_works_in_order_and_survives_errors() -> None:
     failed: queue.SimpleQueue[SdtuiError] = queue.SimpleQueue()
     done: queue.SimpleQueue[str] = queue.SimpleQueue()

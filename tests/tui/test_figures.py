@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdtui.tui.figures import LEVELS, bar, clock, gigabytes, graph, shortened, size_on_disk
+from sdtui.tui.figures import LEVELS, bar, clock, gigabytes, graph, shortened, shortened_path, size_on_disk
 
 GB = 2**30
 
@@ -63,3 +63,8 @@ def test_shortened_text_is_one_line_that_fits(text: str, columns: int) -> None:
     line = shortened(text, columns)
     assert len(line) <= columns
     assert "\n" not in line
+
+
+def test_a_shortened_path_keeps_its_name() -> None:
+    assert shortened_path("/home/me/pictures/apple.png", 14) == "…res/apple.png"
+    assert shortened_path("/a.png", 14) == "/a.png"

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.content import Content
-from textual.geometry import Offset
+from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
@@ -26,6 +25,7 @@ from sdtui.tui.widgets.library import Library, Model
 from sdtui.tui.widgets.memory import MemoryGauge
 from sdtui.tui.widgets.progress_line import ProgressLine, Standing
 from sdtui.tui.widgets.prompt_editor import PromptEditor
+from sdtui.tui.widgets.prompt_title import PromptTitle
 from sdtui.tui.widgets.queue import Queue
 from sdtui.tui.widgets.recent import RecentStrip
 from sdtui.tui.widgets.request_panel import RequestPanel, RequestView
@@ -57,33 +57,37 @@ class Create(Screen[None]):
         self._depth = depth
 
     def compose(self) -> ComposeResult:
+        """What the first frame needs; :meth:`furnish` brings the rest."""
+        draft = self._session.draft
+        self._suit(self.app.size)
         yield Header()
         with Horizontal(id="body"):
-            with Vertical(id="left"):
-                yield Library(id="library")
-                yield Queue(id="queue")
+            yield Vertical(id="left")
             with Vertical(id="centre"):
                 yield Canvas(self._depth, id="canvas")
                 yield ProgressLine()
             with Vertical(id="right"):
                 yield RequestPanel(id="request")
-                yield MemoryGauge()
-        with Horizontal(id="prompt-title"):
-            yield Static("PROMPT", classes="title")
-            yield Static(id="tokens")
-        yield PromptEditor(id="prompt", placeholder="what should the picture show?", walks=True)
-        yield Static("NEGATIVE", id="negative-title", classes="title")
-        yield PromptEditor(id="negative", placeholder="what should it not show?", walks=False)
-        yield RecentStrip(self._depth, id="recent")
+        yield PromptTitle()
+        yield PromptEditor(draft.prompt, id="prompt", placeholder="what should the picture show?", walks=True)
         yield KeyLine()
+
+    async def furnish(self) -> None:
+        """Bring in the panes that no key needs at once: they would delay the first frame."""
+        negative = self._session.draft.negative_prompt
+        with self.app.batch_update():
+            await self.query_one("#left").mount(Library(id="library"), Queue(id="queue"))
+            await self.query_one("#right").mount(MemoryGauge())
+            await self.mount(
+                Static("NEGATIVE", id="negative-title", classes="title"),
+                PromptEditor(negative, id="negative", placeholder="what should it not show?", walks=False),
+                RecentStrip(self._depth, id="recent"),
+                before=self.query_one(KeyLine),
+            )
 
     @property
     def _prompt(self) -> PromptEditor:
         return self.query_one("#prompt", PromptEditor)
-
-    @property
-    def _negative(self) -> PromptEditor:
-        return self.query_one("#negative", PromptEditor)
 
     # ---- what to show -----------------------------------------------------------------------
 
@@ -115,10 +119,7 @@ class Create(Screen[None]):
 
     def show_tokens(self, count: int, limit: int) -> None:
         """Say how much of the model's prompt length is used."""
-        over = count > limit
-        text = f"{count} of {limit} tokens" + (", the rest is cut off" if over else "")
-        style = "$error" if over else "$foreground-muted"
-        self.query_one("#tokens", Static).update(Content.styled(text, style))
+        self.query_one(PromptTitle).tokens = count, limit
 
     def key_of(self, command: str) -> str:
         """The key that a command has now, as people write it; empty while it has no use."""
@@ -131,13 +132,17 @@ class Create(Screen[None]):
     def gather(self) -> None:
         """Take into the session what stands in the editors and in the request panel."""
         draft = self.query_one(RequestPanel).written(self._session.draft)
-        self._session.write(draft.replace(prompt=self._prompt.text, negative_prompt=self._negative.text))
+        draft = draft.replace(prompt=self._prompt.text)
+        for negative in self.query("#negative").results(PromptEditor):  # it is furnished a moment later
+            draft = draft.replace(negative_prompt=negative.text)
+        self._session.write(draft)
 
     def use(self, draft: Draft) -> None:
         """Go on from this draft: for once the editors follow it."""
         self._session.write(draft)
         self._prompt.set_text(draft.prompt)
-        self._negative.set_text(draft.negative_prompt)
+        for negative in self.query("#negative").results(PromptEditor):
+            negative.set_text(draft.negative_prompt)
         self.post_message(self.Edited())
 
     def take(self, request: GenerationRequest) -> None:
@@ -215,9 +220,12 @@ class Create(Screen[None]):
         self.remove_class(*(f"-{name}" for name in DRAWERS))
 
     def on_resize(self, event: events.Resize) -> None:
-        width, height = event.size
-        wide = width >= WIDE[0] and height >= WIDE[1]
-        tiny = width < SMALLEST[0] or height < SMALLEST[1]
+        self._suit(event.size)
+
+    def _suit(self, size: Size) -> None:
+        """Panes or drawers, as there is room for."""
+        wide = size.width >= WIDE[0] and size.height >= WIDE[1]
+        tiny = size.width < SMALLEST[0] or size.height < SMALLEST[1]
         self.set_class(wide, "-wide")
         self.set_class(tiny, "-tiny")
         self.set_class(not wide and not tiny, "-compact")

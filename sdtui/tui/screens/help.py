@@ -35,6 +35,8 @@ KEYS = 24
 class Help(ModalScreen[None]):
     """``bindings`` are those of the app, as they are in force; several keys of one id share a line."""
 
+    CSS_PATH = "help.tcss"
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f1,q", "dismiss", "close", id="help.close", show=False),
     ]

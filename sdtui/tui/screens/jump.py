@@ -23,6 +23,8 @@ LETTERS = {
 class Jump(ModalScreen[str | None]):
     """Dismisses with the part that was chosen. ``places`` says where the parts in sight begin."""
 
+    CSS_PATH = "jump.tcss"
+
     def __init__(self, places: Mapping[str, Offset]) -> None:
         super().__init__()
         self._places = places

@@ -23,6 +23,8 @@ from sdtui.tui.session import Picture
 class Recall(ModalScreen[GenerationRequest | None]):
     """``search`` is asked for the pictures of a text, and answers later with a Found message."""
 
+    CSS_PATH = "recall.tcss"
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "close", id="recall.close", show=False),
         Binding("up", "move(-1)", "above", id="recall.up", show=False, priority=True),

@@ -68,6 +68,6 @@ class Header(Widget):
             parts += [
                 f"  {used}" if wide else f" {used}",
                 (f" of {present} GB  " if wide else f"/{present} GB ", "$foreground-muted"),
-                (graph(engine.trace, 12 if wide else 6), "$accent"),
+                (graph(engine.trace, 12 if wide else 6), "$accent 50%"),
             ]
         return Content.assemble(*parts, " ")

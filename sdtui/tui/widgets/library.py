@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -14,8 +15,7 @@ from textual.widgets.option_list import Option
 from sdtui.tui.figures import shortened, size_on_disk
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(msgspec.Struct, frozen=True):
     """An installed model: what a request calls it, its title, picture size, and bytes on disk."""
 
     reference: str
@@ -52,11 +52,17 @@ class Library(Vertical):
         if (models, current) == (self.models, self.current):
             return
         self.models, self.current = models, current
+        self._list()
+
+    def on_resize(self) -> None:
+        self._list()
+
+    def _list(self) -> None:
         options = self.query_one(OptionList)
-        highlighted = options.highlighted
+        highlighted = options.highlighted or 0
         options.clear_options()
-        options.add_options(Option(self._line(model)) for model in models)
-        options.highlighted = highlighted if highlighted is not None else 0
+        options.add_options(Option(self._line(model)) for model in self.models)
+        options.highlighted = min(highlighted, len(self.models) - 1) if self.models else None
 
     def _line(self, model: Model) -> Content:
         mark = "▸" if model.reference == self.current else " "

@@ -27,7 +27,7 @@ class MemoryGauge(Widget):
                 ("   peak ", "$foreground-muted"),
                 gigabytes(memory.engine_peak),
             ),
-            Content.styled(graph(self.engine.trace, self.size.width), "$accent"),
+            Content.styled(graph(self.engine.trace, self.size.width), "$accent 50%"),
             Content.assemble(
                 ("machine ", "$foreground-muted"),
                 gigabytes(memory.machine),

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
 from sdtui.diffusion.events import Decoding, Encoding, Loading, PipelineEvent, Step
 from sdtui.tui.engine_view import EngineView
-from sdtui.tui.figures import bar, clock, shortened
+from sdtui.tui.figures import bar, clock, shortened, shortened_path
 from sdtui.tui.session import Notice
 
 WIDE = 84
+GAP = "   "
+SHORTEST_PATH = 12
 Parts = tuple[str, float | None, str]
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """What there is to say: the engine's work, or else the last notice, or else a hint."""
 
     engine: EngineView
@@ -71,7 +71,7 @@ class ProgressLine(Widget):
                 ("✗ ", "bold $error"), notice.text, (f"   {key} tries again" if key else "", "$accent")
             )
         if notice:
-            return Content.styled(shortened(notice.text, self.size.width or 80), "$foreground-muted")
+            return self._notice(notice)
         return Content.styled(self.standing.hint, "$foreground-muted")
 
     def _working(self, event: PipelineEvent | None) -> Content:
@@ -83,6 +83,12 @@ class ProgressLine(Widget):
         return Content.assemble(
             name, gap, (full, "$accent"), (left, "$foreground-disabled"), gap, (numbers, "$foreground")
         )
+
+    def _notice(self, notice: Notice) -> Content:
+        text = shortened(notice.text, self.size.width)
+        room = self.size.width - len(text) - len(GAP)
+        file = GAP + shortened_path(notice.file, room) if notice.file and room > SHORTEST_PATH else ""
+        return Content.assemble((text, "$foreground-muted"), (file, "$foreground-disabled"))
 
     def _waiting(self, count: int) -> Content:
         waiting = "your picture waits" if count == 1 else f"{count} pictures wait"

@@ -27,12 +27,15 @@ class PromptEditor(TextArea):
         editor: PromptEditor
         by: int
 
-    def __init__(self, *, id: str, placeholder: str, walks: bool) -> None:
-        super().__init__(id=id, placeholder=placeholder, compact=True, highlight_cursor_line=False)
+    def __init__(self, text: str, *, id: str, placeholder: str, walks: bool) -> None:
+        super().__init__(text, id=id, placeholder=placeholder, compact=True, highlight_cursor_line=False)
         self._hint = placeholder
         self._ghost = ""
         self._walks = walks
         self._compared: str | None = None
+
+    def on_mount(self) -> None:
+        self.move_cursor(self.document.end)
 
     def set_text(self, text: str) -> None:
         """Replace everything, the cursor at the end; undo brings the text before it back."""

@@ -49,10 +49,17 @@ class Queue(Vertical):
                 if job != before[index]:
                     options.replace_option_prompt_at_index(index, self._line(job))
             return
+        self._list()
+
+    def on_resize(self) -> None:
+        self._list()
+
+    def _list(self) -> None:
+        options = self.query_one(OptionList)
         highlighted = options.highlighted or 0
         options.clear_options()
-        options.add_options(Option(self._line(job)) for job in jobs)
-        options.highlighted = min(highlighted, len(jobs) - 1) if jobs else None
+        options.add_options(Option(self._line(job)) for job in self.jobs)
+        options.highlighted = min(highlighted, len(self.jobs) - 1) if self.jobs else None
 
     def action_remove(self) -> None:
         highlighted = self.query_one(OptionList).highlighted

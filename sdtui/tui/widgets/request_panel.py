@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
+import msgspec
+from msgspec.structs import replace
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -18,8 +20,7 @@ from sdtui.tui.draft import FIELDS, Draft, Field, differing, draft_of
 from sdtui.tui.session import Picture
 
 
-@dataclass(frozen=True)
-class RequestView:
+class RequestView(msgspec.Struct, frozen=True):
     """The draft, the model's own size as text, and the request it is compared with.
 
     ``opened`` is the picture whose request is shown instead.
