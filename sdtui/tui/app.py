@@ -29,7 +29,7 @@ from sdtui.tui.reader import Reader
 from sdtui.tui.remembered import recall, remember
 from sdtui.tui.screens.create import Create
 from sdtui.tui.session import Session
-from sdtui.tui.theme import NAME, THEME
+from sdtui.tui.theme import FALLBACKS, NAME, THEME
 from sdtui.tui.widgets.library import Model
 from sdtui.tui.widgets.queue import Queue
 from sdtui.tui.widgets.recent import RecentStrip
@@ -97,6 +97,9 @@ class Studio(App[None]):
 
     def get_default_screen(self) -> Create:
         return self.create
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return FALLBACKS
 
     # ---- coming and going -------------------------------------------------------------------
 
@@ -171,8 +174,8 @@ class Studio(App[None]):
                 return bool(self.session.engine.jobs)
             case "retry":
                 return self.session.can_retry
-            case "open" | "jump":
-                return self._furnished
+            case "open" | "jump" | "recall":
+                return self._furnished and self.screen is self.create
             case _:
                 return True
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 LEVELS = "▁▂▃▄▅▆▇█"
+TOP_LEVEL = 4
 
 
 def gigabytes(count: int) -> str:
@@ -31,10 +32,10 @@ def clock(seconds: float) -> str:
 
 
 def graph(values: Sequence[int], columns: int) -> str:
-    """The latest values as block glyphs, newest at the right; the highest is near the top."""
+    """The latest values as block glyphs, newest at the right; the highest is half a cell and a bit."""
     latest = list(values)[-columns:]
     top = max(values, default=0) or 1
-    glyphs = "".join(LEVELS[round(value * (len(LEVELS) - 2) / top)] for value in latest)
+    glyphs = "".join(LEVELS[round(value * TOP_LEVEL / top)] for value in latest)
     return glyphs.rjust(columns)
 
 

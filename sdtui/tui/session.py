@@ -220,6 +220,14 @@ class Session:
             return self.engine.running.request
         return self.latest.request if self.latest else None
 
+    @property
+    def line(self) -> Notice | None:
+        """What to say while nothing is being made: what failed, what is shown, what happened last."""
+        failed = self.notice is not None and self.notice.kind == "failed"
+        if self.opened and not failed:
+            return Notice(f"picture {self.opened.id}", file=self.opened.path)
+        return self.notice
+
     # ---- between runs -----------------------------------------------------------------------
 
     def remembered(self) -> Remembered:

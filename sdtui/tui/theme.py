@@ -42,3 +42,6 @@ THEME = Theme(
         "scrollbar-corner-color": "#0e0d0c",
     },
 )
+
+FALLBACKS = {"foreground-muted": "#808080", "foreground-disabled": "#606060"}
+"""What we use of a theme that not every theme has."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual import events
 from textual.widgets import OptionList
 
 from sdtui.diffusion.events import Decoding, Encoding, Loading
@@ -252,6 +253,14 @@ async def test_keys_typed_in_one_burst_with_generate_are_all_in_the_request() ->
         app.simulate_key("ctrl+g")
         await studio.until(lambda: studio.engine.submitted)
         assert studio.engine.submitted[0].request.prompt == "pear"
+
+
+async def test_keys_that_arrive_together_act_in_their_order() -> None:
+    async with opened() as studio:
+        await studio.type("old")
+        for key in ("ctrl+u", "n", "e", "x", "backspace", "w", "home", "a", "space"):
+            studio.app.post_message(events.Key(key, {"space": " "}.get(key, key if len(key) == 1 else None)))
+        await studio.until(lambda: prompt(studio).text == "a new")
 
 
 async def test_an_engine_message_between_two_letters_loses_none() -> None:

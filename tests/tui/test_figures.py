@@ -44,7 +44,7 @@ def test_a_graph_fills_its_columns_from_the_right(values: list[int], columns: in
 
 
 def test_a_graph_rises_with_its_values() -> None:
-    assert graph([0, 50, 100], 3) == "▁▄▇"
+    assert graph([0, 50, 100], 3) == "▁▃▅"
 
 
 @given(st.floats(-1, 2), st.integers(0, 100))

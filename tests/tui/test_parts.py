@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from textual.widgets import Input
 
+import sdtui.tui
 from sdtui.request import GenerationRequest
 from sdtui.settings import Settings, load_settings, places, save_settings
 from sdtui.tui.commands import COMMANDS
@@ -246,6 +248,28 @@ async def test_a_theme_is_kept_for_the_next_start() -> None:
         await studio.until(lambda: load_settings().theme == "nord")
     async with opened() as studio:
         assert studio.app.theme == "nord"
+
+
+@pytest.mark.parametrize("theme", ["nord", "textual-light", "ansi-dark", "dracula"])
+async def test_every_part_is_drawn_in_other_themes(theme: str) -> None:
+    make_picture(APPLE)
+    save_settings(Settings(theme=theme))
+    async with opened() as studio:
+        await studio.press("f8")
+        await studio.shows("PICTURE 1", "engine ● warm")
+        studio.app.export_screenshot()
+        await studio.press("f1")
+        await studio.shows("Everywhere")
+
+
+async def test_every_theme_has_the_colours_that_we_use() -> None:
+    folder = Path(sdtui.tui.__file__).parent
+    sources = [file.read_text() for kind in ("*.tcss", "*.py") for file in folder.rglob(kind)]
+    used = {name for source in sources for name in re.findall(r"\$([a-z][a-z-]+)", source)}
+    async with opened() as studio:
+        for theme in studio.app.available_themes:
+            studio.app.theme = theme
+            assert used <= set(studio.app.get_css_variables()), theme
 
 
 async def test_a_theme_that_does_not_exist_is_ours() -> None:

@@ -101,8 +101,7 @@ class Create(Screen[None]):
         self.query_one(Queue).show(session.engine.jobs)
         self.query_one(ProgressLine).standing = Standing(
             session.engine,
-            session.notice,
-            hint=f"{self.key_of('generate')} makes a picture" if not session.recent else "",
+            session.line,
             retry_key=self.key_of("retry") if session.can_retry else "",
         )
         self.query_one(RequestPanel).view = RequestView(
@@ -114,8 +113,8 @@ class Create(Screen[None]):
         self._prompt.compare(compared.prompt if compared else None)
 
     def show_image(self, image: Image.Image | None) -> None:
-        """Put a picture on the canvas."""
-        self.query_one(Canvas).show(image)
+        """Put a picture on the canvas; where there is none yet, say how one is made."""
+        self.query_one(Canvas).show(image, f"{self.key_of('generate')} makes a picture")
 
     def show_tokens(self, count: int, limit: int) -> None:
         """Say how much of the model's prompt length is used."""

@@ -63,8 +63,8 @@ class Recall(ModalScreen[GenerationRequest | None]):
             options.add_option(Option(Content.styled("nothing found", "$foreground-muted"), disabled=True))
 
     def _line(self, request: GenerationRequest) -> Content:
-        columns = max(20, self.query_one(OptionList).size.width - 18)
-        settings = f"{request.steps:>3} × {request.guidance_scale:<4g} {request.scheduler:>8}"
+        settings = f"{request.steps:>4} × {request.guidance_scale:<4g} {request.scheduler:>14}"
+        columns = max(20, self.query_one(OptionList).size.width - len(settings) - 1)
         return Content.assemble(
             f"{shortened(request.prompt, columns - 1):<{columns}}", (settings, "$foreground-muted")
         )

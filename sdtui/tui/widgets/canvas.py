@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
 from textual.strip import Strip
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 class Canvas(Widget):
     """Draws one picture as large as it fits, in the middle, in half blocks."""
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"canvas--hint"}
+
     def __init__(self, depth: ColourDepth, *, id: str) -> None:
         super().__init__(id=id)
         self._depth = depth
         self._image: Image.Image | None = None
+        self._hint = ""
         self._drawn: tuple[tuple[int, int], list[Strip]] | None = None
 
     @property
@@ -29,15 +32,19 @@ class Canvas(Widget):
         """What is shown."""
         return self._image
 
-    def show(self, image: Image.Image | None) -> None:
-        """Show a picture of any size, or nothing."""
-        if image is not self._image:
-            self._image = image
+    def show(self, image: Image.Image | None, hint: str = "") -> None:
+        """Show a picture of any size, or else a hint."""
+        if image is not self._image or hint != self._hint:
+            self._image, self._hint = image, hint
             self._drawn = None
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
         width, height = self.size
+        if self._image is None and y == height // 2:
+            return Strip(
+                [Segment(self._hint.center(width), self.get_component_rich_style("canvas--hint"))], width
+            )
         lines = self._lines(width, height)
         above = (height - len(lines)) // 2
         if not above <= y < above + len(lines):

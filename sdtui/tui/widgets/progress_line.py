@@ -19,11 +19,10 @@ Parts = tuple[str, float | None, str]
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What there is to say: the engine's work, or else the last notice, or else a hint."""
+    """What there is to say: the engine's work, or else the last notice."""
 
     engine: EngineView
     notice: Notice | None = None
-    hint: str = ""
     retry_key: str = ""
 
     @property
@@ -72,7 +71,7 @@ class ProgressLine(Widget):
             )
         if notice:
             return self._notice(notice)
-        return Content.styled(self.standing.hint, "$foreground-muted")
+        return Content("")
 
     def _working(self, event: PipelineEvent | None) -> Content:
         wide = self.size.width >= WIDE

@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 from rich.style import Style
 from rich.text import Text
+from textual import events
+from textual.binding import BindingsMap
 from textual.message import Message
 from textual.widgets import TextArea
 
 from sdtui.tui.difference import changed_words
+from sdtui.tui.key_order import act_in_turn
 
 _CHANGED = Style(underline=True)
+_KEYS = BindingsMap(TextArea.BINDINGS)
 
 
 class PromptEditor(TextArea):
@@ -33,6 +37,9 @@ class PromptEditor(TextArea):
         self._ghost = ""
         self._walks = walks
         self._compared: str | None = None
+
+    async def on_key(self, event: events.Key) -> None:
+        await act_in_turn(self, _KEYS, event)
 
     def on_mount(self) -> None:
         self.move_cursor(self.document.end)

@@ -14,9 +14,9 @@ class PromptTitle(Widget):
 
     def render(self) -> Content:
         title = Content.styled("PROMPT", "$foreground-muted")
-        if self.tokens is None:
+        count, limit = self.tokens or (0, 0)
+        if not count:
             return title
-        count, limit = self.tokens
         over = count > limit
         text = f"{count} of {limit} tokens" + (", the rest is cut off" if over else "")
         gap = max(1, self.size.width - title.cell_length - len(text))

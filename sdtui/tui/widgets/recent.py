@@ -37,6 +37,8 @@ class RecentStrip(Widget, can_focus=True):
         Binding("enter", "take", "take its request into the editor", id="recent.take", show=False),
     ]
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"recent--label", "recent--mark"}
+
     @dataclass
     class Opened(Message):
         """The person looks at this picture."""
@@ -123,11 +125,11 @@ class RecentStrip(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         ground = self.rich_style
-        muted = ground + Style(dim=True)
+        muted = self.get_component_rich_style("recent--label")
         label = {0: " RECENT", 1: f" {len(self._pictures) or 'none'}"}.get(y, "")
         parts = [Segment(label.ljust(LABEL), muted)]
         for picture in self._in_sight():
-            parts += self._mark(picture, ground) if y >= ROWS else self._row(picture, y, ground)
+            parts += self._mark(picture) if y >= ROWS else self._row(picture, y, ground)
             parts.append(Segment(" " * GAP, ground))
         return Strip(parts).adjust_cell_length(self.size.width, ground)
 
@@ -140,8 +142,8 @@ class RecentStrip(Widget, can_focus=True):
         line = thumbnail[y].apply_style(ground)
         return [Segment(" " * left, ground), *line, Segment(" " * right, ground)]
 
-    def _mark(self, picture: Picture, ground: Style) -> list[Segment]:
-        accent = ground + Style(color=self.app.theme_variables["accent"])
+    def _mark(self, picture: Picture) -> list[Segment]:
+        accent = self.get_component_rich_style("recent--mark")
         if picture.id == self._opened:
             return [Segment("━" * COLUMNS, accent)]
         return [Segment("new".center(COLUMNS) if picture.id in self._unseen else " " * COLUMNS, accent)]

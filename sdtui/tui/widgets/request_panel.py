@@ -9,7 +9,7 @@ from typing import ClassVar
 import msgspec
 from msgspec.structs import replace
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import Binding, BindingsMap, BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
@@ -17,6 +17,7 @@ from textual.widget import Widget
 
 from sdtui.request import GenerationRequest, RequestError
 from sdtui.tui.draft import FIELDS, Draft, Field, differing, draft_of
+from sdtui.tui.key_order import act_in_turn
 from sdtui.tui.session import Picture
 
 
@@ -94,8 +95,10 @@ class RequestPanel(Widget, can_focus=True):
         self.view = replace(self.view, draft=draft)
         self.post_message(self.Changed(draft))
 
-    def on_key(self, event: events.Key) -> None:
-        if event.is_printable and event.character and event.character != " ":
+    async def on_key(self, event: events.Key) -> None:
+        if await act_in_turn(self, BindingsMap(self.BINDINGS), event):
+            return
+        if event.is_printable and event.character:
             self.typed += event.character
             event.stop()
 
@@ -141,7 +144,7 @@ class RequestPanel(Widget, can_focus=True):
         if current:
             return self._line(field.label, Content.styled(f"‹ {value} ›", "bold $accent"))
         shown = Content.styled(value, "underline" if changed else "")
-        if field.name == "seed" and draft.seed is not None:
+        if field.name == "seed" and draft.seed is not None and not self.view.opened:
             lock = "locked" if draft.seed_locked else "random"
             shown = Content.assemble(shown, (f" {lock}", "$foreground-muted"))
         return self._line(field.label, shown)
