@@ -33,6 +33,8 @@ def half_blocks(image: Image.Image, columns: int, rows: int, depth: ColourDepth)
             return _coloured(dither(pixels, XTERM_256))
         case "16":
             return _coloured(dither(pixels, ANSI_16))
+        case "grey":
+            return _coloured(pixels.convert("L").convert("RGB"))
         case "mono":
             return _monochrome(pixels.convert("1"))
 

@@ -22,7 +22,9 @@ from sdtui.terminal.capabilities import colour_depth
         ({"TERM": "xterm-256color"}, "truecolor", "truecolor"),
         ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, "256", "256"),
         ({"TERM": "xterm-256color"}, "standard", "16"),
-        ({"TERM": "xterm-256color", "COLORTERM": "truecolor", "NO_COLOR": "1"}, "truecolor", "mono"),
+        ({"TERM": "xterm-256color", "COLORTERM": "truecolor", "NO_COLOR": "1"}, "truecolor", "grey"),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, None, "grey"),
+        ({"TERM": "dumb", "NO_COLOR": "1"}, None, "mono"),
         ({"TERM": "xterm-256color", "NO_COLOR": ""}, None, "256"),
     ],
 )

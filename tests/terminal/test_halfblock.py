@@ -123,6 +123,12 @@ def test_without_colour_light_is_a_block_and_dark_is_empty() -> None:
     assert {(cell.foreground, cell.background) for line in cells.cells for cell in line} == {(None, None)}
 
 
+def test_greys_are_as_light_as_the_colours_were() -> None:
+    image = Image.new("RGB", (4, 4), (255, 0, 0))
+    drawn = {colour for row in pixels(half_blocks(image, 4, 2, "grey")) for colour in row}
+    assert drawn == {(76, 76, 76)}, "the luma of red, by ITU-R 601"
+
+
 def test_a_picture_with_an_alpha_channel_or_a_palette_is_drawn_too() -> None:
     for mode in ("RGBA", "P", "L", "1"):
         assert half_blocks(Image.new(mode, (8, 8)), 8, 4, "truecolor").columns == 8

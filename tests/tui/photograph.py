@@ -32,7 +32,8 @@ NAMED = {
     "brightgreen": "55ff55",
     "brightbrown": "ffff55",
     "brightblue": "5555ff",
-    "bfightmagenta": "ff55ff",
+    "brightmagenta": "ff55ff",
+    "bfightmagenta": "ff55ff",  # as pyte spells it for a ground
     "brightcyan": "55ffff",
     "brightwhite": "ffffff",
 }
@@ -105,22 +106,25 @@ def _font(bold: bool) -> ImageFont.FreeTypeFont:
 
 
 def main() -> None:
-    """Open the studio, generate, and photograph it when the picture is there."""
+    """Open the studio, make pictures, and photograph it when they are there."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path)
     parser.add_argument("--size", default="160x48")
-    parser.add_argument("--prompt", default="red apple on a blue background")
-    parser.add_argument("--step", help="photograph at this step, such as 12/20, instead of the end")
+    parser.add_argument("--prompt", action="append", help="repeat it for several pictures")
+    parser.add_argument("--step", help="photograph the last picture at this step, such as 12/20")
     options = parser.parse_args()
     columns, rows = map(int, options.size.split("x"))
-    command = [sys.executable, "-m", "sdtui"]
-    with RealTerminal(command, columns, rows) as terminal:
-        terminal.shows("warm", 60)
-        terminal.type(options.prompt)
-        terminal.press("ctrl+g")
-        terminal.shows(options.step or "done in", 300)
-        while terminal.read(0.5):
-            pass
+    *earlier, last = options.prompt or ["red apple on a blue background"]
+    with RealTerminal([sys.executable, "-m", "sdtui"], columns, rows) as terminal:
+        terminal.shows("^g generate")
+        for prompt in (*earlier, last):
+            terminal.press("ctrl+u")
+            terminal.type(prompt)
+            terminal.press("ctrl+g")
+            terminal.until(lambda screen: "done in" not in screen, 300)
+            terminal.shows(options.step if options.step and prompt == last else "done in", 300)
+        if not options.step:
+            terminal.rest()
         photograph(terminal.screen).save(options.output)
         terminal.press("ctrl+q")
         terminal.ended()

@@ -133,6 +133,12 @@ class RealTerminal:
         """Read until ``text`` is on the screen."""
         return self.until(lambda screen: text in screen, seconds)
 
+    def rest(self, seconds: float = 1.0) -> None:
+        """Draw what still arrives in the next moment: a thumbnail, the memory gauge."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.read(left)
+
     def ended(self, seconds: float = 10.0) -> int:
         """Wait for the program's end, and return its exit code."""
         self.until(lambda _: self.process.poll() is not None, seconds)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.color import Color, ColorSystem
 from textual.widgets import Input
 
 import sdtui.tui
@@ -17,6 +18,7 @@ from sdtui.tui.screens.create import Create
 from sdtui.tui.screens.help import Help
 from sdtui.tui.screens.jump import Jump
 from sdtui.tui.screens.recall import Recall
+from sdtui.tui.theme import THEME
 from sdtui.tui.widgets.prompt_editor import PromptEditor
 from sdtui.tui.widgets.request_panel import RequestPanel
 from tests.tui.opened import Opened, finished, make_picture, opened
@@ -213,6 +215,11 @@ async def test_the_key_line_follows_the_keymap() -> None:
         studio.app.set_keymap({"recall": "f10"})
         await studio.shows("f10 recall")
         assert "^r" not in studio.text
+
+
+def test_the_accent_is_yellow_and_loss_is_red_in_sixteen_colours() -> None:
+    assert Color.parse(THEME.accent or "").downgrade(ColorSystem.STANDARD).number == 11
+    assert Color.parse(THEME.error or "").downgrade(ColorSystem.STANDARD).number == 9
 
 
 def test_every_binding_has_an_id_and_no_key_is_bound_twice() -> None:
