@@ -110,7 +110,15 @@ class EngineView(msgspec.Struct, frozen=True):
         )._measured(snapshot.memory)
 
     def _measured(self, memory: Memory) -> EngineView:
+        # A gauge that reads the same while nothing happens is no news: the screen stays still.
+        if self.warmth != "busy" and self.memory and _figures(memory) == _figures(self.memory):
+            return self
         return replace(self, memory=memory, trace=(*self.trace, memory.engine)[-TRACE:])
 
     def _without(self, name: str) -> EngineView:
         return replace(self, jobs=tuple(job for job in self.jobs if job.job != name))
+
+
+def _figures(memory: Memory) -> tuple[float, ...]:
+    """What people can tell apart: tenths of a gigabyte."""
+    return tuple(round(count / 2**30, 1) for count in msgspec.structs.astuple(memory))

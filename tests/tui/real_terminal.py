@@ -54,6 +54,8 @@ class RealTerminal:
     ) -> None:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
+        self.received = 0
+        """Bytes drawn so far."""
         self._controller, terminal = pty.openpty()
         self._set_size(columns, rows)
         tty.setraw(terminal)  # what is typed ahead waits for the program and is not echoed
@@ -107,7 +109,9 @@ class RealTerminal:
         if not ready:
             return False
         with contextlib.suppress(OSError):  # the program has ended
-            self._stream.feed(os.read(self._controller, 1 << 16))
+            data = os.read(self._controller, 1 << 16)
+            self.received += len(data)
+            self._stream.feed(data)
             return True
         time.sleep(min(seconds, 0.02))
         return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from sdtui.diffusion.events import Decoding, Loading
 from sdtui.engine.protocol import (
     Cancel,
@@ -225,10 +227,17 @@ def test_what_is_asked_before_the_engine_is_up_waits_for_it() -> None:
 
 def test_memory_is_traced() -> None:
     studio = session()
-    before = len(studio.engine.trace)
-    studio.hear(Gauge(MEMORY, "cold"))
-    assert len(studio.engine.trace) == before + 1
+    more = msgspec.structs.replace(MEMORY, engine=MEMORY.engine * 2)
+    studio.hear(Gauge(more, "cold"))
+    assert studio.engine.trace[-2:] == (MEMORY.engine, more.engine)
     assert studio.engine.warmth == "cold"
+
+
+def test_an_idle_gauge_that_reads_the_same_changes_nothing() -> None:
+    studio = session()
+    before = studio.engine
+    studio.hear(Gauge(msgspec.structs.replace(MEMORY, machine=MEMORY.machine + 1000), "warm"))
+    assert studio.engine == before
 
 
 # ---- pictures, and the next run ------------------------------------------------------------------

@@ -74,3 +74,18 @@ def test_what_is_typed_ahead_of_the_first_frame_is_there_in_its_order() -> None:
         terminal.press("ctrl+q")
         assert terminal.ended() == 0
     EngineClient.stop()
+
+
+@pytest.mark.usefixtures("home")
+def test_an_idle_studio_sends_next_to_nothing() -> None:
+    from sdtui.engine.client import EngineClient
+
+    with RealTerminal(SDTUI, 160, 48) as terminal:
+        terminal.shows("engine ○ cold")
+        terminal.rest(2)
+        before = terminal.received
+        terminal.rest(2)
+        assert terminal.received - before < 4000, "the machine's memory may change by a tenth, no more"
+        terminal.press("ctrl+q")
+        terminal.ended()
+    EngineClient.stop()

@@ -33,6 +33,7 @@ class PromptEditor(TextArea):
 
     def __init__(self, text: str, *, id: str, placeholder: str, walks: bool) -> None:
         super().__init__(text, id=id, placeholder=placeholder, compact=True, highlight_cursor_line=False)
+        self.cursor_blink = False  # motion only where work happens, and nothing sent while idle
         self._hint = placeholder
         self._ghost = ""
         self._walks = walks
