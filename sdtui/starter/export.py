@@ -48,7 +48,7 @@ NBITS: dict[NetworkRole, int] = {
     "vae_encoder": 6,
 }
 """Palette bits of each network: the fewest at which it stays 40 dB close to its torch original."""
-_BESIDE = ("NOTICE", "MODEL.md")
+_WRITTEN_BY_HAND = ("NOTICE", "MODEL.md")
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,22 @@ def export(work: Path, output: Path) -> None:
         preview=originals.preview,
         nbits=NBITS,
     )
-    for name in _BESIDE:
-        shutil.copyfile(Path(__file__).parent / name, fresh / name)
+    for name in _WRITTEN_BY_HAND:
+        shutil.copyfile(MODEL_FOLDER / name, fresh / name)
     write_thumbnails(prepare(work, ArtworkConfig()), fresh)
-    shutil.rmtree(output, ignore_errors=True)
-    shutil.copytree(fresh, output)
+    _put_in_place(fresh, output)
+
+
+def _put_in_place(fresh: Path, output: Path) -> None:
+    """Let ``output`` be a copy of ``fresh``; it is never half there."""
+    beside = output.with_name(f".{output.name}")
+    for leftover in (beside / "new", beside / "old"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.copytree(fresh, beside / "new")
+    if output.exists():
+        output.rename(beside / "old")
+    (beside / "new").rename(output)
+    shutil.rmtree(beside)
 
 
 def write_thumbnails(artwork: Artwork, folder: Path) -> None:
