@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 SAVE_SECONDS = 0.3
 """How long typing pauses before the draft is written to disk."""
+SAVING_SECONDS = 2.0
+"""How long a slow disk may hold up the end."""
 HAND_OVER_SECONDS = 10.0
 """How long, after the window has closed, an engine that is starting may take to accept its jobs."""
 
@@ -318,6 +320,7 @@ def run() -> int:
     """Open the studio; returns the exit code when the person has left it."""
     studio = Studio()
     studio.run()
+    studio.reader.finish(SAVING_SECONDS)
     if studio.session.engine.jobs:
         print(studio.session.goodbye(studio.link.wait(HAND_OVER_SECONDS)))
     return studio.return_code or 0

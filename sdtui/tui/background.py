@@ -14,7 +14,7 @@ class Background:
 
     def __init__(self, failed: Callable[[SdtuiError], object]) -> None:
         self._failed = failed
-        self._work: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="background", daemon=True)
 
     def start(self) -> None:
@@ -25,9 +25,14 @@ class Background:
         """Run ``work`` when its turn comes."""
         self._work.put(work)
 
+    def finish(self, seconds: float) -> None:
+        """Work off what is left, for so long at most."""
+        self._work.put(None)
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
     def _run(self) -> None:
-        while True:
-            work = self._work.get()
+        while work := self._work.get():
             try:
                 work()
             except SdtuiError as error:

@@ -42,6 +42,10 @@ class Reader:
         self._background.start()
         self._background.do(disk.warm_up)
 
+    def finish(self, seconds: float) -> None:
+        """Write what is still to be written, for so long at most."""
+        self._background.finish(seconds)
+
     def models(self) -> None:
         """Answers ModelsListed."""
         self._background.do(lambda: self._deliver(messages.ModelsListed(disk.models())))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+from textual import events
 from textual.app import App
 from textual.pilot import Pilot
 
@@ -59,8 +60,10 @@ class Opened:
         await self.pilot.press(*keys)
 
     async def type(self, text: str) -> None:
-        """Type text into what has the focus."""
-        await self.pilot.press(*(" " if letter == " " else letter for letter in text))
+        """Type text into what has the focus, all at once."""
+        for letter in text:
+            self.app.post_message(events.Key("space" if letter == " " else letter, letter))
+        await self.pilot.pause()
 
     async def generate(self, prompt: str | None = None) -> Submit:
         """Press the key, after typing a prompt, and return what the engine was asked for."""
@@ -79,10 +82,15 @@ async def opened(
     """The studio at a size of the terminal, connected."""
     engine = engine or FakeEngine()
     app = Studio(engine.connect)
-    async with app.run_test(size=(width, height)) as pilot:
-        studio = Opened(app, pilot, engine)
-        await studio.until(lambda: app.session.engine.link == "on" and app.session.recent_known)
-        yield studio
+    try:
+        async with app.run_test(size=(width, height)) as pilot:
+            studio = Opened(app, pilot, engine)
+            await studio.until(lambda: app.session.engine.link == "on" and app.session.recent_known)
+            yield studio
+    finally:
+        app.link.stop()
+        app.link.wait(10)
+        app.reader.finish(10)
 
 
 def step(index: int, total: int = 20, elapsed: float | None = None) -> Step:

@@ -151,3 +151,6 @@ def test_the_background_works_in_order_and_survives_errors() -> None:
     assert failed.get(timeout=10).what == "this"
     assert "ZeroDivisionError" in failed.get(timeout=10).why
     assert background._thread.daemon
+    background.do(lambda: done.put("left over"))
+    background.finish(10)
+    assert done.get(block=False) == "left over"
