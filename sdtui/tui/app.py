@@ -171,11 +171,12 @@ class Studio(App[None]):
     # ---- commands ---------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Whether a key does something now; None where it does not but help still lists it."""
         match action:
             case "stop":
-                return bool(self.session.engine.jobs)
+                return bool(self.session.engine.jobs) or None
             case "retry":
-                return self.session.can_retry
+                return self.session.can_retry or None
             case "open" | "jump" | "recall":
                 return self._furnished and self.screen is self.create
             case _:

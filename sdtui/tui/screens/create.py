@@ -122,7 +122,7 @@ class Create(Screen[None]):
 
     def key_of(self, command: str) -> str:
         """The key that a command has now, as people write it; empty while it has no use."""
-        bindings = (active.binding for active in self.active_bindings.values())
+        bindings = (active.binding for active in self.active_bindings.values() if active.enabled)
         key = next((binding.key for binding in bindings if binding.id == command), "")
         return key.split(",")[0]
 
