@@ -106,7 +106,7 @@ def _read_manifest(path: Path) -> Manifest:
         manifest = msgspec.json.decode(file.read_bytes(), type=Manifest)
     except FileNotFoundError:
         raise BundleError(
-            what, f"the folder has no {MANIFEST_FILE}", "choose a folder that sdtui convert made"
+            what, f"the folder has no {MANIFEST_FILE}", "choose the folder of a bundle"
         ) from None
     except OSError as error:
         raise BundleError(what, f"{MANIFEST_FILE}: {reason(error)}", "make it readable") from error

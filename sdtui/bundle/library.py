@@ -29,7 +29,7 @@ def locate(model: str | None) -> Path:
     raise BundleError(
         f"there is no model {model}",
         "it is neither a folder nor installed",
-        f"choose one of: {names}" if names else "give the path of a folder that sdtui convert made",
+        f"choose one of: {names}" if names else "give the path of a bundle",
     )
 
 
