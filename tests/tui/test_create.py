@@ -255,6 +255,18 @@ async def test_keys_typed_in_one_burst_with_generate_are_all_in_the_request() ->
         assert studio.engine.submitted[0].request.prompt == "pear"
 
 
+async def test_a_value_set_in_one_burst_with_generate_is_in_the_request() -> None:
+    async with opened() as studio:
+        await studio.type("pear")
+        await studio.press("f4")
+        for key in ("3", "3", "enter", "ctrl+g"):
+            studio.app.simulate_key(key)
+        await studio.until(lambda: studio.engine.submitted)
+        assert studio.engine.submitted[0].request.steps == 33
+        await studio.press("right")
+        await studio.shows("34")
+
+
 async def test_keys_that_arrive_together_act_in_their_order() -> None:
     async with opened() as studio:
         await studio.type("old")

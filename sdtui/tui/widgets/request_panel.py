@@ -61,13 +61,21 @@ class RequestPanel(Widget, can_focus=True):
     view: reactive[RequestView] = reactive(lambda: RequestView(Draft()))
     row: reactive[int] = reactive(0)
     typed: reactive[str] = reactive("")
+    _unheard: Draft | None = None
+    """The draft of the last :class:`Changed`, while that message is on its way."""
 
     def written(self, draft: Draft) -> Draft:
-        """The draft with what is being typed here, where that is a value already."""
+        """The draft with what was set or is being typed here, where that is a value already."""
+        draft = self._unheard or draft
         if self.typed:
             with contextlib.suppress(RequestError):
                 return FIELDS[self.row].typed(draft, self.typed)
         return draft
+
+    def heard(self, draft: Draft) -> None:
+        """A change has reached the session."""
+        if self._unheard is draft:
+            self._unheard = None
 
     # ---- keys -------------------------------------------------------------------------------
 
@@ -93,6 +101,7 @@ class RequestPanel(Widget, can_focus=True):
     def _change(self, draft: Draft) -> None:
         # Shown at once, so that a key held down goes on from here and not from what was before.
         self.view = replace(self.view, draft=draft)
+        self._unheard = draft
         self.post_message(self.Changed(draft))
 
     async def on_key(self, event: events.Key) -> None:
