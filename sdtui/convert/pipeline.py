@@ -19,9 +19,12 @@ from sdtui.bundle.bundle import (
     network_sha256,
 )
 from sdtui.bundle.manifest import Manifest, NetworkEntry, NetworkRole, Preview
-from sdtui.convert import source
 from sdtui.convert.accuracy import measure
 from sdtui.convert.network import ComputePrecision, Target, convert_network
+from sdtui.convert.networks.conditions import Shape
+from sdtui.convert.networks.text import clip_text_encoder
+from sdtui.convert.networks.unet import unet as unet_source
+from sdtui.convert.networks.vae import vae_decoder, vae_encoder
 from sdtui.convert.source import ConversionError, Source
 from sdtui.files import create_folder_atomically, reason
 
@@ -74,12 +77,12 @@ def convert_pipeline(
         )
     rows, columns = height // scale, width // scale
     sources = (
-        source.text_encoder(
+        clip_text_encoder(
             text_encoder, vocabulary["<|startoftext|>"], vocabulary["<|endoftext|>"], token_length
         ),
-        source.unet(unet, rows, columns, token_length, batch),
-        source.vae_decoder(vae, rows, columns),
-        source.vae_encoder(vae, height, width),
+        unet_source(unet, Shape(rows, columns, token_length, batch)),
+        vae_decoder(vae, rows, columns),
+        vae_encoder(vae, height, width),
     )
     try:
         with create_folder_atomically(output) as folder:

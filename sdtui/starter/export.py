@@ -21,9 +21,13 @@ from transformers import CLIPTextModel
 
 from sdtui.bundle import Bundle
 from sdtui.bundle.manifest import NetworkRole, Preview
-from sdtui.convert import source
 from sdtui.convert.accuracy import measure
+from sdtui.convert.networks.conditions import Shape
+from sdtui.convert.networks.text import clip_text_encoder
+from sdtui.convert.networks.unet import unet
+from sdtui.convert.networks.vae import vae_decoder, vae_encoder
 from sdtui.convert.pipeline import convert_pipeline
+from sdtui.convert.source import Source
 from sdtui.starter import MODEL_FOLDER
 from sdtui.starter.artwork import Artwork, prepare
 from sdtui.starter.checkpoint import load
@@ -75,14 +79,14 @@ class Originals:
         preview = Preview(matrix=pictures.preview[:, :-1].tolist(), bias=pictures.preview[:, -1].tolist())
         return cls(encoder, unet.eval(), vae, preview)
 
-    def sources(self) -> tuple[source.Source, ...]:
+    def sources(self) -> tuple[Source, ...]:
         """The modules as the converter traces and measures them."""
         config = self.text_encoder.config
         return (
-            source.text_encoder(self.text_encoder, config.bos_token_id, config.eos_token_id, TOKENS),
-            source.unet(self.unet, LATENT_SIZE, LATENT_SIZE, TOKENS, 2),
-            source.vae_decoder(self.vae, LATENT_SIZE, LATENT_SIZE),
-            source.vae_encoder(self.vae, PIXELS, PIXELS),
+            clip_text_encoder(self.text_encoder, config.bos_token_id, config.eos_token_id, TOKENS),
+            unet(self.unet, Shape(LATENT_SIZE, LATENT_SIZE, TOKENS)),
+            vae_decoder(self.vae, LATENT_SIZE, LATENT_SIZE),
+            vae_encoder(self.vae, PIXELS, PIXELS),
         )
 
 

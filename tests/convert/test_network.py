@@ -12,10 +12,12 @@ import torch
 
 from sdtui.bundle import Bundle
 from sdtui.bundle.manifest import NetworkRole
-from sdtui.convert import source
 from sdtui.convert.accuracy import measure, psnr
 from sdtui.convert.network import convert_network
-from sdtui.convert.source import ConversionError, Source
+from sdtui.convert.networks.conditions import Shape
+from sdtui.convert.networks.text import clip_text_encoder
+from sdtui.convert.networks.unet import unet
+from sdtui.convert.source import PROBED_TIMESTEPS, ConversionError, Source
 from sdtui.runtime import load_network
 from tests.tiny import LATENT, PIXELS, TOKENS, TinyTorch
 
@@ -38,12 +40,12 @@ CONTRACT: dict[NetworkRole, tuple[dict[str, tuple[int, ...]], dict[str, tuple[in
 
 
 def unet_source(tiny: TinyTorch, batch: int = 2) -> Source:
-    return source.unet(tiny.unet, LATENT, LATENT, TOKENS, batch)
+    return unet(tiny.unet, Shape(LATENT, LATENT, TOKENS, batch))
 
 
 def text_source(tiny: TinyTorch) -> Source:
     config = tiny.text_encoder.config
-    return source.text_encoder(tiny.text_encoder, config.bos_token_id, config.eos_token_id, TOKENS)
+    return clip_text_encoder(tiny.text_encoder, config.bos_token_id, config.eos_token_id, TOKENS)
 
 
 @pytest.mark.parametrize("role", CONTRACT)
@@ -71,13 +73,13 @@ def test_float16_weights_cost_this_much(role: NetworkRole, decibels: float, tiny
     assert decibels <= accuracy < 110
 
 
-@pytest.mark.parametrize("timestep", source.PROBED_TIMESTEPS)
+@pytest.mark.parametrize("timestep", PROBED_TIMESTEPS)
 def test_float16_is_as_good_late_as_early(timestep: int, tiny_bundle: Path, tiny_torch: TinyTorch) -> None:
     """A float16 timestep embedding gives 59 dB at 999 and 61 at 801."""
-    unet = unet_source(tiny_torch)
+    source = unet_source(tiny_torch)
     network = load_network(tiny_bundle / "Unet.mlpackage", "cpu-only", "fp32")
-    probe = {**unet.probes[0], "timestep": np.full(2, timestep, np.float32)}
-    ratio = psnr(unet.predict(probe)["noise_pred"], network.predict(probe)["noise_pred"])
+    probe = {**source.probes[0], "timestep": np.full(2, timestep, np.float32)}
+    ratio = psnr(source.predict(probe)["noise_pred"], network.predict(probe)["noise_pred"])
     network.close()
     assert ratio >= 70
 
@@ -120,12 +122,6 @@ def test_what_is_there_is_not_overwritten(tiny_torch: TinyTorch, tmp_path: Path)
     with pytest.raises(FileExistsError):
         convert_network(encoder, tmp_path / "t.mlpackage")
     assert [path.name for path in tmp_path.iterdir()] == ["t.mlpackage"]
-
-
-def test_only_float32_modules_convert(tiny_torch: TinyTorch) -> None:
-    half = torch.nn.Linear(2, 2).half()
-    with pytest.raises(ConversionError, match="float16"):
-        Source("unet", half, unet_source(tiny_torch).probes, ("y",))
 
 
 def test_impossible_palettes_are_refused(tiny_torch: TinyTorch, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ import pytest
 from PIL import ImageChops
 
 from sdtui.bundle import Bundle, BundleError, locate
-from sdtui.convert import source
 from sdtui.convert.accuracy import psnr
 from sdtui.convert.network import convert_network
+from sdtui.convert.networks.conditions import Shape
+from sdtui.convert.networks.unet import unet as unet_source
 from sdtui.diffusion.errors import Cancelled, DiffusionError
 from sdtui.diffusion.events import Decoding, Encoding, Loading, PipelineEvent, Step
 from sdtui.diffusion.pipeline import Pipeline
@@ -173,7 +174,7 @@ def one_by_one(
 ) -> Iterator[Pipeline]:
     """The float32 model with a UNet of batch 1."""
     copy = shutil.copytree(tiny_bundle_fp32, tmp_path_factory.mktemp("models") / "one")
-    unet = source.unet(tiny_torch.unet, LATENT, LATENT, TOKENS, batch=1)
+    unet = unet_source(tiny_torch.unet, Shape(LATENT, LATENT, TOKENS, batch=1))
     shutil.rmtree(copy / "Unet.mlpackage")
     convert_network(unet, copy / "Unet.mlpackage", precision="fp32")
     pipeline = Pipeline(Bundle.open(copy), "cpu-only", "fp32")
