@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
 import tokenizers
-from tokenizers import Regex, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 
-from sdtui.bundle.bundle import MERGES_FILE, VOCABULARY_FILE, Bundle, BundleError
+from sdtui.bundle.bundle import ADDED_TOKENS_FILE, MERGES_FILE, VOCABULARY_FILE, Bundle, BundleError
+from sdtui.bundle.manifest import NetworkRole
 
 _START = "<|startoftext|>"
 _END = "<|endoftext|>"
@@ -33,10 +37,13 @@ class Tokens:
 class Tokenizer:
     """CLIP's byte-pair encoding (OpenAI, 2021): equal to transformers' CLIPTokenizer, without its import.
 
+    ``encoder`` is the network that reads the tokens: the second one is padded in its own way. A token
+    that was added for a textual inversion stands for all its vectors, as diffusers'
+    ``maybe_convert_prompt`` has it: ``<cat>`` for ``<cat>``, ``<cat>_1``, ``<cat>_2``.
     Raises :class:`BundleError` when the bundle's vocabulary cannot be used.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, encoder: NetworkRole = "text_encoder") -> None:
         files = bundle.path / VOCABULARY_FILE, bundle.path / MERGES_FILE
         try:
             bpe = BPE.from_file(*map(str, files), unk_token=_END, end_of_word_suffix="</w>")
@@ -54,24 +61,57 @@ class Tokenizer:
                 pre_tokenizers.ByteLevel(add_prefix_space=False),
             ]
         )
-        pad = bundle.manifest.pad_token
+        second = encoder == "text_encoder_2"
+        pad = bundle.manifest.pad_token_2 if second else bundle.manifest.pad_token
         start, end, padding = map(self._backend.token_to_id, (_START, _END, pad))
         if start is None or end is None or padding is None:
-            raise BundleError(
-                f"the tokenizer of {bundle.name} cannot be used",
-                f"its vocabulary lacks {_START}, {_END} or {pad}",
-                "get or convert the model again",
-            )
+            raise _unusable(bundle, f"its vocabulary lacks {_START}, {_END} or {pad}")
         self._start, self._end, self._pad = start, end, padding
         self._backend.add_special_tokens([_START, _END, pad])
+        self._vectors = self._add(bundle, _added_tokens(bundle))
         self._length = bundle.manifest.token_length
 
     def encode(self, text: str) -> Tokens:
         """The tokens of ``text``, framed, cut and padded to the model's length."""
         encoding = self._backend.encode(text, add_special_tokens=False)
+        words = [
+            (vector, start)
+            for token, (start, _) in zip(encoding.ids, encoding.offsets, strict=True)
+            for vector in self._vectors.get(token, (token,))
+        ]
         limit = self._length - 2
-        ids = [self._start, *encoding.ids[:limit], self._end]
+        ids = [self._start, *(token for token, _ in words[:limit]), self._end]
         ids += [self._pad] * (self._length - len(ids))
-        count = len(encoding.ids)
-        dropped = text[encoding.offsets[limit][0] :] if count > limit else ""
-        return Tokens(tuple(ids), count, limit, dropped)
+        dropped = text[words[limit][1] :] if len(words) > limit else ""
+        return Tokens(tuple(ids), len(words), limit, dropped)
+
+    def _add(self, bundle: Bundle, added: Mapping[str, int]) -> dict[int, tuple[int, ...]]:
+        """Teach the backend the ``added`` tokens; returns those that stand for several, by their ids."""
+        for token, identity in sorted(added.items(), key=lambda item: item[1]):
+            self._backend.add_tokens([AddedToken(token)])
+            if self._backend.token_to_id(token) != identity:
+                raise _unusable(bundle, f"{ADDED_TOKENS_FILE} gives {token} a number out of turn")
+        return {added[token]: series for token in added if len(series := _series(token, added)) > 1}
+
+
+def _series(token: str, added: Mapping[str, int]) -> tuple[int, ...]:
+    """The numbers of ``token``, ``token_1``, ``token_2`` and so on, as far as there are such tokens."""
+    names = itertools.chain([token], (f"{token}_{number}" for number in itertools.count(1)))
+    return tuple(added[name] for name in itertools.takewhile(added.__contains__, names))
+
+
+def _added_tokens(bundle: Bundle) -> dict[str, int]:
+    """What ``added_tokens.json`` holds; nothing where there is none."""
+    try:
+        content = (bundle.path / ADDED_TOKENS_FILE).read_bytes()
+        return msgspec.json.decode(content, type=dict[str, int])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _unusable(bundle, f"{ADDED_TOKENS_FILE}: {error}") from error
+
+
+def _unusable(bundle: Bundle, why: str) -> BundleError:
+    return BundleError(
+        f"the tokenizer of {bundle.name} cannot be used", why, "get or convert the model again"
+    )

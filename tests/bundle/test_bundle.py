@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from sdtui.bundle import Bundle, BundleError, installed, locate, reference, verify
+from sdtui.bundle import Bundle, BundleError, Manifest, installed, locate, reference, verify
+from sdtui.bundle.bundle import entry_sha256
+from sdtui.bundle.manifest import NetworkEntry, NetworkRole
 from sdtui.settings import places
 
 
@@ -69,12 +72,96 @@ def test_a_missing_file(copy: Path, file: str) -> None:
         Bundle.open(copy)
 
 
-@pytest.mark.parametrize("file", ["../tiny", "/etc/hosts", "..", ""])
+OUTSIDE = [
+    "../tiny", "/etc/hosts", "..", "", ".", "Data/Unet.mlpackage", "controlnet/..", "controlnet/a/b",
+    "controlnet//Canny.mlpackage", "./Unet.mlpackage", "../controlnet/Canny.mlpackage", "controlnet/a\0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("file", OUTSIDE)
 def test_a_network_outside_the_folder(copy: Path, file: str) -> None:
     networks = json.loads((copy / "bundle.json").read_text())["networks"]
     networks["unet"]["file"] = file
     rewrite(copy, networks=networks)
     with pytest.raises(BundleError, match="lies outside"):
+        Bundle.open(copy)
+
+
+@pytest.mark.parametrize("file", OUTSIDE)
+@pytest.mark.parametrize("field", ["second_half", "sizes", "controlnets"])
+def test_no_part_of_a_network_lies_outside(copy: Path, field: str, file: str) -> None:
+    content = json.loads((copy / "bundle.json").read_text())
+    if field == "controlnets":
+        rewrite(copy, controlnets={"Canny": content["networks"]["unet"] | {"file": file}})
+    else:
+        content["networks"]["unet"][field] = {"32x32": file} if field == "sizes" else file
+        rewrite(copy, networks=content["networks"])
+    with pytest.raises(BundleError, match="lies outside"):
+        Bundle.open(copy)
+
+
+@pytest.fixture
+def rich(copy: Path) -> Path:
+    """A bundle whose UNet is cut in two and has a package for another size, with a ControlNet."""
+    networks = json.loads((copy / "bundle.json").read_text())["networks"]
+    for other in ("UnetChunk2.mlpackage", "Unet_32x32.mlpackage", "controlnet/Canny.mlpackage"):
+        shutil.copytree(copy / "Unet.mlpackage", copy / other)
+    weights = next((copy / "UnetChunk2.mlpackage").rglob("weight.bin"))
+    weights.write_bytes(weights.read_bytes()[:-1])
+    canny = networks["unet"] | {"file": "controlnet/Canny.mlpackage"}
+    networks["unet"] |= {"second_half": "UnetChunk2.mlpackage", "sizes": {"32x32": "Unet_32x32.mlpackage"}}
+    entry = NetworkEntry(**networks["unet"])
+    networks["unet"]["sha256"] = entry_sha256(copy, entry)
+    rewrite(copy, networks=networks, controlnets={"Canny": canny})
+    return copy
+
+
+def test_halves_sizes_and_controlnets_belong_to_the_model(rich: Path, tiny_bundle: Path) -> None:
+    bundle = Bundle.open(rich)
+    assert bundle.halves("unet") == (rich / "Unet.mlpackage", rich / "UnetChunk2.mlpackage")
+    assert bundle.halves("vae_decoder") == (rich / "VAEDecoder.mlpackage",)
+    assert bundle.controlnet("Canny") == rich / "controlnet" / "Canny.mlpackage"
+    assert bundle.hash != Bundle.open(tiny_bundle).hash
+    verify(bundle)
+    with pytest.raises(BundleError, match="it has Canny, choose one"):
+        bundle.controlnet("Depth")
+    with pytest.raises(BundleError, match="it has none"):
+        Bundle.open(tiny_bundle).controlnet("Canny")
+
+
+@pytest.mark.parametrize(
+    "part", ["Unet.mlpackage", "UnetChunk2.mlpackage", "Unet_32x32.mlpackage", "controlnet/Canny.mlpackage"]
+)
+def test_every_part_is_verified_and_missed(rich: Path, part: str) -> None:
+    weights = next((rich / part).rglob("weight.bin"))
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    with pytest.raises(BundleError, match="is not what was written"):
+        verify(Bundle.open(rich))
+    shutil.rmtree(rich / part)
+    with pytest.raises(BundleError, match=f"{part} is missing"):
+        Bundle.open(rich)
+
+
+def test_the_hash_of_a_plain_bundle_never_changes() -> None:
+    """Pictures name it: it was 64 digits of roles and hashes before a bundle could hold more."""
+    roles: tuple[NetworkRole, ...] = ("unet", "text_encoder")
+    networks = {role: NetworkEntry(file="x", sha256=role * 2) for role in roles}
+    manifest = Manifest(
+        name="x", title="X", width=8, height=8, latent_channels=4, scaling_factor=1.0, networks=networks
+    )
+    lines = "text_encoder:text_encodertext_encoder\nunet:unetunet\n"
+    assert Bundle(Path(), manifest).hash == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_a_model_without_text_encoder_needs_no_tokenizer(copy: Path) -> None:
+    networks = json.loads((copy / "bundle.json").read_text())["networks"]
+    del networks["text_encoder"]
+    rewrite(copy, networks=networks)
+    for file in ("vocab.json", "merges.txt"):
+        (copy / file).unlink()
+    assert Bundle.open(copy).tokenizer_files == ()
+    rewrite(copy, networks=networks | {"text_encoder_3": networks["unet"]})
+    with pytest.raises(BundleError, match=r"tokenizer\.json is missing"):
         Bundle.open(copy)
 
 
