@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from PIL import Image
 
@@ -23,6 +24,7 @@ from sdtui.request import ComputeUnits, GenerationRequest, Precision
 from sdtui.runtime import Network, load_network
 
 OnEvent = Callable[[PipelineEvent], None]
+Load = Callable[[Path, ComputeUnits, Precision], Network]
 ROLES: tuple[NetworkRole, ...] = ("text_encoder", "unet", "vae_decoder")
 
 
@@ -60,14 +62,22 @@ class _Loaded:
 
 
 class Pipeline:
-    """A model in memory: made once, asked for many pictures, closed when its memory is wanted."""
+    """A model in memory: made once, asked for many pictures, closed when its memory is wanted.
+
+    ``load`` opens its networks; whoever wants to watch one of them gives their own.
+    """
 
     def __init__(
-        self, bundle: Bundle, compute_units: ComputeUnits = "all", precision: Precision = "auto"
+        self,
+        bundle: Bundle,
+        compute_units: ComputeUnits = "all",
+        precision: Precision = "auto",
+        load: Load = load_network,
     ) -> None:
         self.bundle = bundle
         self.compute_units = compute_units
         self.precision = precision
+        self._load = load
         self._loaded: _Loaded | None = None
 
     @property
@@ -153,7 +163,7 @@ class Pipeline:
                 if cancelled():
                     raise Cancelled
                 on_event(Loading(role, index, len(ROLES)))
-                networks[role] = load_network(self.bundle.network(role), self.compute_units, self.precision)
+                networks[role] = self._load(self.bundle.network(role), self.compute_units, self.precision)
         except BaseException:
             for network in networks.values():
                 network.close()
