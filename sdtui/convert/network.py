@@ -1,21 +1,60 @@
-"""One torch module to one Core ML package."""
+"""One torch module to one Core ML package, or several that share their weights."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 
-from sdtui.convert.precision import tolerates_fp16
-from sdtui.convert.source import ConversionError, Source
+from sdtui import __version__
+from sdtui.conversion import ComputePrecision, Target
+from sdtui.convert.assembly import WEIGHTS, Encoding, WeightFile, constant_key, write_package, write_weights
+from sdtui.convert.encoding.encoded import FloatType
+from sdtui.convert.encoding.encodings import WEIGHT_THRESHOLD, Dense, Linear, Palette
+from sdtui.convert.program import Constant, Program, coremltools, trace
+from sdtui.convert.source import Source
 from sdtui.files import create_folder_atomically
+from sdtui.runtime import Array
 
-Target = Literal["macOS13", "macOS14", "macOS15"]
-ComputePrecision = Literal["fp16", "fp32"]
-PALETTE_BITS = (1, 2, 4, 6, 8)
-"""Palettes that every target knows; 3 bits need macOS15."""
+_EMBEDDINGS = frozenset({"gather", "gather_nd", "gather_along_axis"})
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How the weights of a network are kept.
+
+    ``precision`` is that of weights and arithmetic; what float16 cannot hold stays in float32 (see
+    :mod:`sdtui.convert.precision`). ``compression`` stores each matrix and convolution kernel of more
+    than 2048 numbers; embeddings and vectors are left alone. ``exceptions`` names parameters that are
+    stored in another way.
+    """
+
+    precision: ComputePrecision = "fp16"
+    compression: Palette | Linear | None = None
+    exceptions: Mapping[str, Encoding] = field(default_factory=dict)
+
+    def encoding(self, constant: Constant) -> Encoding:
+        """How ``constant`` is stored."""
+        dense = Dense(_FLOATS.get(constant.dtype, "fp32"))
+        if not compressible(constant):
+            return dense
+        assert constant.parameter is not None
+        return self.exceptions.get(constant.parameter, self.compression or dense)
+
+
+_FLOATS: Mapping[str, FloatType] = {"fp16": "fp16", "fp32": "fp32"}
+
+
+def compressible(constant: Constant) -> bool:
+    """Whether a constant is a weight that is worth compressing."""
+    return (
+        constant.parameter is not None
+        and len(constant.shape) >= 2
+        and torch.Size(constant.shape).numel() > WEIGHT_THRESHOLD
+        and not constant.operations & _EMBEDDINGS
+    )
 
 
 def convert_network(
@@ -24,76 +63,67 @@ def convert_network(
     *,
     target: Target = "macOS13",
     precision: ComputePrecision = "fp16",
-    nbits: int | None = None,
+    compression: Palette | Linear | None = None,
 ) -> None:
     """Write ``source`` as an ML Program to ``package``, which appears whole or not at all.
 
-    ``precision`` is that of weights and arithmetic; what float16 cannot hold stays in float32 (see
-    :mod:`sdtui.convert.precision`). ``nbits`` palettizes the weights: each tensor of more than 2048
-    numbers becomes 2**nbits values found by k-means, and an index each; embeddings are left alone.
-    Raises :class:`ConversionError`, and FileExistsError rather than overwrite.
+    See :class:`Storage` for ``precision`` and ``compression``. Raises :class:`ConversionError`, and
+    FileExistsError rather than overwrite; OSError.
     """
-    if nbits is not None and nbits not in PALETTE_BITS:
-        raise ConversionError(
-            f"the {source.name} cannot be palettized",
-            f"{nbits} bits are not possible",
-            f"choose one of {', '.join(map(str, PALETTE_BITS))}",
-        )
-    model = _ml_program(source, target, precision)
-    if nbits is not None:
-        model = _palettized(model, nbits)
+    program = trace(source, target, precision)
+    storage = Storage(precision, compression)
+    write_network({"main": program}, package, source, target=target, storage=storage)
+
+
+def write_network(
+    functions: Mapping[str, Program],
+    package: Path,
+    source: Source,
+    *,
+    target: Target,
+    storage: Storage,
+    shared: WeightFile | None = None,
+    on_bytes: Callable[[int], None] = lambda _: None,
+) -> WeightFile:
+    """Write programs whose weights are those of ``source`` to one package, whole or not at all.
+
+    Where ``shared`` holds the very same weights in the same order, its file is linked and takes no
+    room on the disk. Returns the weight file of the package. Raises as :func:`convert_network`.
+    """
+    constants = [
+        (constant, storage.encoding(constant))
+        for program in functions.values()
+        for constant in program.constants
+    ]
     with create_folder_atomically(package) as unfinished:
-        model.save(str(unfinished))
+        if shared is not None and _holds_exactly(shared, constants):
+            weights = shared
+        else:
+            parameters = dict(source.module.named_parameters())
+            weights = write_weights(
+                unfinished / WEIGHTS, constants, lambda name: as_array(parameters[name]), target, on_bytes
+            )
+        write_package(unfinished, functions, weights, storage.encoding, metadata())
+    return replace(weights, path=package / WEIGHTS)
 
 
-def _ml_program(source: Source, target: Target, precision: ComputePrecision) -> Any:
-    ct = _coremltools()
-    probe = source.probes[0]
-    examples = tuple(torch.from_numpy(array) for array in probe.values())
-    with warnings.catch_warnings():
-        # torch calls tracing deprecated; coremltools warns of untested versions. Accuracy is measured.
-        warnings.simplefilter("ignore")
-        with torch.no_grad():
-            traced = torch.jit.trace(source.module, examples, check_trace=False)  # type: ignore[no-untyped-call]
-        return ct.convert(
-            traced,
-            convert_to="mlprogram",
-            minimum_deployment_target=ct.target[target],
-            inputs=[ct.TensorType(name, array.shape, dtype=array.dtype) for name, array in probe.items()],
-            outputs=[ct.TensorType(name, dtype=float) for name in source.outputs],
-            compute_precision=(
-                ct.precision.FLOAT32
-                if precision == "fp32"
-                else ct.transform.FP16ComputePrecision(op_selector=tolerates_fp16)
-            ),
-            skip_model_load=True,
-        )
+def metadata() -> dict[str, str]:
+    """What a package says about its making; no date, so that the same conversion gives the same bytes."""
+    return {
+        "com.github.apple.coremltools.version": coremltools().__version__,
+        "com.github.apple.coremltools.source": f"torch=={torch.__version__}",
+        "com.github.apple.coremltools.source_dialect": "TorchScript",
+        "sdtui.version": __version__,
+    }
 
 
-def _palettized(model: Any, nbits: int) -> Any:
-    """Apple's recipe: one table for each tensor, k-means, no embeddings (``gather``)."""
-    from coremltools.optimize import coreml as compression
-
-    return compression.palettize_weights(
-        model,
-        compression.OptimizationConfig(
-            global_config=compression.OpPalettizerConfig(mode="kmeans", nbits=nbits),
-            op_type_configs={"gather": None},
-        ),
-    )
+def as_array(parameter: torch.Tensor) -> Array:
+    """A parameter as numpy has it; bfloat16, which it has not, as float32."""
+    value = parameter.detach()
+    array: Array = (value.float() if value.dtype == torch.bfloat16 else value).contiguous().numpy()
+    return array
 
 
-def _coremltools() -> Any:
-    """Import coremltools, without its remarks on versions that it has not been tested with."""
-    import logging
-
-    logging.getLogger("coremltools").setLevel(logging.ERROR)
-    try:
-        import coremltools
-    except ImportError as error:
-        raise ConversionError(
-            "models cannot be converted here",
-            "coremltools has no wheel for this platform or this Python",
-            "convert on macOS or Linux x86-64 with Python 3.11 to 3.13",
-        ) from error
-    return coremltools
+def _holds_exactly(weights: WeightFile, constants: Sequence[tuple[Constant, Encoding]]) -> bool:
+    wanted = dict.fromkeys(constant_key(constant, encoding) for constant, encoding in constants)
+    return list(wanted) == list(weights.stored)

@@ -19,8 +19,10 @@ from sdtui.bundle.bundle import (
     network_sha256,
 )
 from sdtui.bundle.manifest import Manifest, NetworkEntry, NetworkRole, Preview
+from sdtui.conversion import ComputePrecision, Target
 from sdtui.convert.accuracy import measure
-from sdtui.convert.network import ComputePrecision, Target, convert_network
+from sdtui.convert.encoding.encodings import Palette, PaletteBits
+from sdtui.convert.network import convert_network
 from sdtui.convert.networks.conditions import Shape
 from sdtui.convert.networks.text import clip_text_encoder
 from sdtui.convert.networks.unet import unet as unet_source
@@ -56,7 +58,7 @@ def convert_pipeline(
     preview: Preview | None = None,
     target: Target = "macOS13",
     precision: ComputePrecision = "fp16",
-    nbits: Mapping[NetworkRole, int] | None = None,
+    nbits: Mapping[NetworkRole, PaletteBits] | None = None,
 ) -> Manifest:
     """Convert a Stable Diffusion 1.x or 2.x pipeline; ``output`` appears whole or not at all.
 
@@ -122,14 +124,16 @@ def convert_networks(
     *,
     target: Target,
     precision: ComputePrecision,
-    nbits: Mapping[NetworkRole, int],
+    nbits: Mapping[NetworkRole, PaletteBits],
 ) -> dict[NetworkRole, NetworkEntry]:
     """Convert each source into ``folder``, hash it, and measure it against its torch module."""
     entries = {}
     for each in sources:
         bits = nbits.get(each.role)
         package = folder / NETWORK_FILES[each.role]
-        convert_network(each, package, target=target, precision=precision, nbits=bits)
+        convert_network(
+            each, package, target=target, precision=precision, compression=Palette(bits) if bits else None
+        )
         entries[each.role] = NetworkEntry(
             file=package.name,
             sha256=network_sha256(package),

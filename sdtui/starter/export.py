@@ -22,6 +22,7 @@ from transformers import CLIPTextModel
 from sdtui.bundle import Bundle
 from sdtui.bundle.manifest import NetworkRole, Preview
 from sdtui.convert.accuracy import measure
+from sdtui.convert.encoding.encodings import PaletteBits
 from sdtui.convert.networks.conditions import Shape
 from sdtui.convert.networks.text import clip_text_encoder
 from sdtui.convert.networks.unet import unet
@@ -45,7 +46,7 @@ from sdtui.starter.networks import build_unet
 from sdtui.starter.train_text import load_text_encoder
 from sdtui.starter.trial import SCHEDULER
 
-NBITS: dict[NetworkRole, int] = {
+NBITS: dict[NetworkRole, PaletteBits] = {
     "text_encoder": 8,
     "unet": 8,
     "vae_decoder": 6,

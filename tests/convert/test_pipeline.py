@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sdtui.bundle import Bundle, verify
+from sdtui.convert.encoding.encodings import EncodingError
 from sdtui.convert.source import ConversionError
 from sdtui.files import create_folder_atomically
 from tests.tiny import SCHEDULER_CONFIG, TOKENS, TinyTorch, convert_tiny
@@ -40,7 +41,7 @@ def test_an_existing_output_is_refused(tiny_bundle: Path, tiny_torch: TinyTorch)
 
 def test_a_failure_midway_leaves_nothing(tiny_torch: TinyTorch, tmp_path: Path) -> None:
     """The text encoder is converted before the UNet's palette turns out impossible."""
-    with pytest.raises(ConversionError, match="5 bits"):
+    with pytest.raises(EncodingError, match="5 bits"):
         convert_tiny(tiny_torch, tmp_path / "bundle", nbits={"unet": 5})
     assert not list(tmp_path.iterdir())
 

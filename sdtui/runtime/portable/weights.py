@@ -18,7 +18,7 @@ from sdtui.runtime.portable.wire import MalformedError
 _METADATA = struct.Struct("<IIQQ")
 _METADATA_BYTES = 64
 _SENTINEL = 0xDEADBEEF
-_DTYPES = {
+BLOB_DTYPES = {
     1: "fp16",
     2: "fp32",
     3: "uint8",
@@ -99,8 +99,8 @@ class WeightFile:
         sentinel, code, size, start = _METADATA.unpack(metadata)
         if sentinel != _SENTINEL:
             raise MalformedError(f"{self._name} has no blob at byte {offset}")
-        if _DTYPES.get(code) != dtype:
-            stored = _DTYPES.get(code, f"type {code}")
+        if BLOB_DTYPES.get(code) != dtype:
+            stored = BLOB_DTYPES.get(code, f"type {code}")
             raise MalformedError(f"{self._name} holds {stored} at byte {offset}, not {dtype}")
         if start + size > self._bytes.size:
             raise MalformedError(f"{self._name} ends at byte {self._bytes.size}, inside a blob")
