@@ -80,13 +80,18 @@ class Feature:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """Everything that a model file says, except the weights that it points to."""
+    """Everything that a model file says, except the weights that it points to.
+
+    ``version`` and ``licence`` are its author's words: Apple's converter puts the model's id there.
+    """
 
     specification_version: int
     inputs: tuple[Feature, ...]
     outputs: tuple[Feature, ...]
     function: Function
     metadata: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+    licence: str = ""
 
 
 NUMPY_DTYPES: Mapping[str, np.dtype[Any]] = {

@@ -52,6 +52,8 @@ def read_model(data: bytes) -> Model:
         outputs=tuple(_feature(feature) for feature in features.get("output", ())),
         function=_function(functions[name]),
         metadata=dict(metadata.get("userDefined", {})),
+        version=metadata.get("versionString", ""),
+        licence=metadata.get("license", ""),
     )
 
 
