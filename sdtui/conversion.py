@@ -119,6 +119,25 @@ def parse_fused(text: str) -> Fused:
     return Fused(text)
 
 
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height in pixels of ``512x768``. Raises :class:`ConversionRequestError`."""
+    match = re.fullmatch(r"(\d+)\s*[xX×]\s*(\d+)", text.strip())
+    if match is None:
+        raise ConversionRequestError("size", f"{text!r} is not WIDTHxHEIGHT", "write it like 512x768")
+    return int(match[1]), int(match[2])
+
+
+def parse_parts(text: str) -> tuple[Part, ...]:
+    """The networks of ``unet,vae-decoder``. Raises :class:`ConversionRequestError`."""
+    named = [name.strip().lower().replace("_", "-") for name in text.split(",") if name.strip()]
+    for name in named:
+        if name not in PARTS:
+            raise ConversionRequestError(
+                "networks", f"there is none called {name}", f"choose from {', '.join(PARTS)}"
+            )
+    return tuple(part for part in PARTS if part in named)
+
+
 # ---- what is told on the way ---------------------------------------------------------------
 
 

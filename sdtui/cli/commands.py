@@ -9,6 +9,8 @@ from typer.exceptions import TyperException
 
 from sdtui import __version__
 from sdtui.cli import engine, history, models
+from sdtui.cli.convert import convert
+from sdtui.cli.convert_options import ConvertCommand
 from sdtui.cli.errors import CommandLineError
 from sdtui.cli.generate import generate
 from sdtui.errors import SdtuiError
@@ -19,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(generate)
+app.command(cls=ConvertCommand)(convert)
 app.add_typer(models.app, name="models")
 app.add_typer(history.app, name="history")
 app.add_typer(engine.app, name="engine")

@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
+from sdtui.conversion import ConversionRequestError
 from sdtui.errors import SdtuiError
 from sdtui.request import RequestError
 
@@ -28,7 +29,7 @@ def exit_code_of(command: Callable[[], int], *, debug: bool) -> int:
     except BrokenPipeError:  # whoever read our output has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (CommandLineError, RequestError) as error:
+    except (CommandLineError, RequestError, ConversionRequestError) as error:
         return _explain(str(error), WRONG_COMMAND_LINE, debug)
     except SdtuiError as error:
         return _explain(str(error), FAILED, debug)

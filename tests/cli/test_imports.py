@@ -21,6 +21,7 @@ HEAVY = ("torch", "numpy", "diffusers", "transformers", "coremltools", "textual"
         "import sdtui.history",
         "from sdtui.cli import main; main(['--help'])",
         "from sdtui.cli import main; assert main(['generate', 'apple', '--model', 'none']) == 1",
+        "from sdtui.cli import main; assert main(['convert', './none']) == 1",
     ],
 )
 def test_light_modules_import_nothing_heavy(program: str) -> None:
