@@ -64,6 +64,10 @@ class Places:
         return self.state / "queue.json"
 
     @property
+    def conversions_file(self) -> Path:
+        return self.state / "conversions.json"
+
+    @property
     def log(self) -> Path:
         return self.state / "engine.log"
 

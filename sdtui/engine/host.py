@@ -1,7 +1,7 @@
 """The engine: one resident process per person, which outlives windows and lost connections.
 
-It holds the queue, has one worker process compute, and tells its clients what happens. It never
-computes itself and imports nothing heavy, so it always answers.
+It holds the queues, has one worker process make pictures and another one convert, and tells its
+clients what happens. It never computes itself and imports nothing heavy, so it always answers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from functools import partial
 from sdtui import __version__
 from sdtui.diffusion.events import PipelineEvent
 from sdtui.engine.address import Address
+from sdtui.engine.conversions import Conversions
 from sdtui.engine.framing import FramingError, Unframer
 from sdtui.engine.memory import Meter
 from sdtui.engine.protocol import (
@@ -24,6 +25,7 @@ from sdtui.engine.protocol import (
     Cancel,
     Cancelled,
     ClientMessage,
+    Convert,
     EngineMessage,
     Finished,
     Gauge,
@@ -57,6 +59,7 @@ class Host:
         self._unload_seconds = settings.unload_minutes * 60
         self._idle_seconds = settings.engine_idle_minutes * 60
         self._queue = JobQueue(places.queue_file)
+        self._conversions = Conversions(places.conversions_file, self._tell)
         self._visitors: set[Visitor] = set()
         self._bench = Workbench(places.log)
         self._meter = Meter()
@@ -77,7 +80,12 @@ class Host:
         if not self._queue.idle:
             self._work.set()
         await address.serve(self._welcome)
-        lives = (self._over.wait(), self._work_through_queue(), self._keep_house(address))
+        lives = (
+            self._over.wait(),
+            self._work_through_queue(),
+            self._conversions.run(),
+            self._keep_house(address),
+        )
         tasks = [loop.create_task(life) for life in lives]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -98,15 +106,21 @@ class Host:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            self._conversions.survey()
             self._gauge()
             with contextlib.suppress(OSError, SdtuiError):  # a log-out may sweep the runtime folder
                 await address.keep(self._welcome)
             if await self._bench.unload(self._unload_seconds):
                 self._gauge()
-            idle = self._queue.idle and not self._visitors
-            if idle and loop.time() - self._last_use >= self._idle_seconds:
+            if not self._idle:
+                self._last_use = loop.time()
+            if not self._visitors and loop.time() - self._last_use >= self._idle_seconds:
                 log.info("nobody needs the engine")
                 return
+
+    @property
+    def _idle(self) -> bool:
+        return self._queue.idle and self._conversions.idle
 
     # ---- work ------------------------------------------------------------------------------
 
@@ -140,7 +154,7 @@ class Host:
         visitor = Visitor(writer)
         self._visitors.add(visitor)
         unframer: Unframer[ClientMessage] = Unframer(ClientMessage)
-        visitor.send(Hello(VERSION, __version__, os.getpid(), not self._queue.idle))
+        visitor.send(Hello(VERSION, __version__, os.getpid(), not self._idle))
         try:
             while data := await reader.read(1 << 16):
                 for message in unframer.feed(data):
@@ -158,8 +172,13 @@ class Host:
         match message:
             case Submit():
                 visitor.send(self._accept(visitor, message))
+            case Convert(job=job, request=request):
+                conversion = self._conversions.put(job, request)
+                visitor.send(conversion)
+                self._tell(conversion, but=visitor)
             case Cancel(job=job):
                 self._cancel(job)
+                self._conversions.cancel(job)
             case Watch():
                 visitor.watching = True
                 visitor.send(self._snapshot())
@@ -169,6 +188,7 @@ class Host:
             case Stop():
                 for name in self._queue.unfinished():
                     self._conclude(Cancelled(name))
+                self._conversions.cancel_all()
                 self._over.set()
 
     def _accept(self, visitor: Visitor, message: Submit) -> EngineMessage:
@@ -225,11 +245,12 @@ class Host:
             runtime=made.runtime if made else None,
             jobs=self._queue.jobs(),
             memory=self._memory(),
+            conversions=self._conversions.all,
         )
 
     def _memory(self) -> Memory:
         worker = self._bench.worker_pid
-        return self._meter.read([os.getpid()] if worker is None else [os.getpid(), worker])
+        return self._meter.read([os.getpid(), *([worker] if worker else []), *self._conversions.pids])
 
     def _changed(self) -> None:
         """Have the queue saved, once for all the changes that one client's words make."""

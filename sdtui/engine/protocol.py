@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from sdtui.conversion import ConversionReport, ConversionRequest, Forecast, NetworkReport
+from sdtui.conversion import Stage as ConversionStage
 from sdtui.diffusion.events import PipelineEvent, Seconds
 from sdtui.request import GenerationRequest
 
 if TYPE_CHECKING:
     from sdtui.history import PictureRecord
 
-VERSION = 1
+VERSION = 2
 
 State = Literal["queued", "running", "finished", "failed", "cancelled"]
 Warmth = Literal["cold", "loading", "warm", "busy"]
@@ -31,14 +33,21 @@ class Submit(msgspec.Struct, frozen=True, tag="submit"):
     request: GenerationRequest
 
 
+class Convert(msgspec.Struct, frozen=True, tag="convert"):
+    """Queue a conversion, whose files are absolute paths. ``job`` is the client's own unique name for it."""
+
+    job: str
+    request: ConversionRequest
+
+
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
-    """Stop a job, running or queued."""
+    """Stop a job, a picture or a conversion, running or queued."""
 
     job: str
 
 
 class Watch(msgspec.Struct, frozen=True, tag="watch"):
-    """Send me a Snapshot now, and every job's events from here on."""
+    """Send me a Snapshot now, and every job's events and every conversion's changes from here on."""
 
 
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
@@ -49,7 +58,7 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """Cancel everything and exit."""
 
 
-ClientMessage = Submit | Cancel | Watch | Ask | Stop
+ClientMessage = Submit | Convert | Cancel | Watch | Ask | Stop
 
 
 # ---- the engine answers --------------------------------------------------------------------
@@ -110,6 +119,23 @@ class Job(msgspec.Struct, frozen=True):
     failure: Failure | None = None
 
 
+class Conversion(msgspec.Struct, frozen=True, tag="conversion"):
+    """A conversion as the engine knows it; sent whenever anything of it changes.
+
+    ``forecast``, ``stage`` and ``networks`` are there when it has come so far, ``report`` when it is
+    finished, ``failure`` when it failed.
+    """
+
+    job: str
+    request: ConversionRequest
+    state: State
+    forecast: Forecast | None = None
+    stage: ConversionStage | None = None
+    networks: list[NetworkReport] = []
+    report: ConversionReport | None = None
+    failure: Failure | None = None
+
+
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
     """The engine's first words to every client; their form never changes between versions.
 
@@ -124,9 +150,10 @@ class Hello(msgspec.Struct, frozen=True, tag="hello"):
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
-    """The engine at one moment: its process ids, warmth, model, jobs and memory.
+    """The engine at one moment: its process ids, warmth, model, jobs, conversions and memory.
 
-    ``jobs`` holds those that ended lately, oldest first, then the running one, then the queue in order.
+    ``jobs`` holds those that ended lately, oldest first, then the running one, then the queue in order;
+    ``conversions`` are in the order in which they came, those that ended lately too.
     """
 
     version: int
@@ -137,6 +164,7 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot"):
     runtime: str | None
     jobs: list[Job]
     memory: Memory
+    conversions: list[Conversion] = []
 
 
 class Queued(msgspec.Struct, frozen=True, tag="queued"):
@@ -183,7 +211,7 @@ class Gauge(msgspec.Struct, frozen=True, tag="gauge"):
     warmth: Warmth
 
 
-EngineMessage = Snapshot | Queued | Progress | Finished | Failed | Cancelled | Gauge
+EngineMessage = Snapshot | Queued | Progress | Finished | Failed | Cancelled | Conversion | Gauge
 
 
 # ---- host and worker -----------------------------------------------------------------------

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 from sdtui.engine.framing import frame
-from sdtui.engine.protocol import EngineMessage, Gauge, Hello, Progress
+from sdtui.engine.protocol import Conversion, EngineMessage, Gauge, Hello, Progress
 
 SLOW = 2**20
 """Bytes unsent from which on a client is spared what will be outdated anyway."""
@@ -29,7 +29,7 @@ class Visitor:
         unsent = self._writer.transport.get_write_buffer_size()
         if unsent > STUCK:
             self._writer.transport.abort()
-        elif unsent < SLOW or not isinstance(message, Progress | Gauge):
+        elif unsent < SLOW or not _outdated_soon(message):
             self._writer.write(frame(message))
 
     async def leave(self) -> None:
@@ -37,3 +37,9 @@ class Visitor:
         self._writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.wait_for(self._writer.wait_closed(), LEAVE_SECONDS)
+
+
+def _outdated_soon(message: EngineMessage | Hello) -> bool:
+    if isinstance(message, Conversion):
+        return message.state == "running"
+    return isinstance(message, Progress | Gauge)

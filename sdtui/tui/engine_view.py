@@ -7,8 +7,10 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
+from sdtui.conversion import ConversionRequest
 from sdtui.engine.protocol import (
     Cancelled,
+    Conversion,
     EngineMessage,
     Failed,
     Finished,
@@ -31,8 +33,8 @@ class EngineView(msgspec.Struct, frozen=True):
     """The engine as seen from here.
 
     ``link`` is the connection; the engine is ``lost`` when it went away or did not come. ``jobs`` are
-    those not done yet, in their order; the ones not sent yet are among them. ``trace`` holds the
-    engine's resident bytes over time.
+    those not done yet, in their order; the ones not sent yet are among them; so are ``conversions``.
+    ``trace`` holds the engine's resident bytes over time.
     """
 
     link: Link = "starting"
@@ -42,6 +44,7 @@ class EngineView(msgspec.Struct, frozen=True):
     memory: Memory | None = None
     trace: tuple[int, ...] = ()
     jobs: tuple[Job, ...] = ()
+    conversions: tuple[Conversion, ...] = ()
 
     @property
     def running(self) -> Job | None:
@@ -53,6 +56,17 @@ class EngineView(msgspec.Struct, frozen=True):
         """The jobs that wait for their turn."""
         return tuple(job for job in self.jobs if job.state == "queued")
 
+    @property
+    def converting(self) -> Conversion | None:
+        """The conversion that is being worked on, or the next one."""
+        running = (each for each in self.conversions if each.state == "running")
+        return next(running, next(iter(self.conversions), None))
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.jobs and not self.conversions
+
     def job(self, name: str) -> Job | None:
         """The job of that name, unless it is done."""
         return next((job for job in self.jobs if job.job == name), None)
@@ -62,6 +76,10 @@ class EngineView(msgspec.Struct, frozen=True):
         if self.job(name):
             return self
         return replace(self, jobs=(*self.jobs, Job(name, request, "queued")))
+
+    def asked(self, name: str, request: ConversionRequest) -> EngineView:
+        """This view with one more conversion at the end of its queue."""
+        return self._converting(Conversion(name, request, "queued"))
 
     def connected(self) -> EngineView:
         """The engine answers."""
@@ -73,7 +91,7 @@ class EngineView(msgspec.Struct, frozen=True):
 
     def disconnected(self) -> EngineView:
         """The engine is gone, and with it every job."""
-        return replace(self, link="lost", warmth="cold", runtime=None, memory=None, jobs=())
+        return replace(self, link="lost", warmth="cold", runtime=None, memory=None, jobs=(), conversions=())
 
     def hear(self, message: EngineMessage) -> EngineView:
         """The view after a message."""
@@ -88,6 +106,8 @@ class EngineView(msgspec.Struct, frozen=True):
                     for known in self.jobs
                 )
                 return replace(self, jobs=tuple(changed), warmth="busy")._measured(memory)
+            case Conversion():
+                return self._converting(message)
             case Gauge(memory, warmth):
                 return replace(self, warmth=warmth)._measured(memory)
             case Finished(job, _, result):
@@ -100,6 +120,8 @@ class EngineView(msgspec.Struct, frozen=True):
         named = {job.job for job in in_engine}
         # What was asked for while the engine was starting is on its way, and not in its list yet.
         unsent = tuple(job for job in self.waiting if job.job not in named)
+        known = {each.job for each in snapshot.conversions}
+        unasked = tuple(each for each in self.conversions if each.state == "queued" and each.job not in known)
         return replace(
             self,
             link="on",
@@ -107,7 +129,13 @@ class EngineView(msgspec.Struct, frozen=True):
             model=snapshot.model,
             runtime=snapshot.runtime,
             jobs=(*in_engine, *unsent),
+            conversions=(*filter(_unfinished, snapshot.conversions), *unasked),
         )._measured(snapshot.memory)
+
+    def _converting(self, conversion: Conversion) -> EngineView:
+        """A conversion stands like this now."""
+        known = {each.job: each for each in self.conversions} | {conversion.job: conversion}
+        return replace(self, conversions=tuple(filter(_unfinished, known.values())))
 
     def _measured(self, memory: Memory) -> EngineView:
         # A gauge that reads the same while nothing happens is no news: the screen stays still.
@@ -117,6 +145,10 @@ class EngineView(msgspec.Struct, frozen=True):
 
     def _without(self, name: str) -> EngineView:
         return replace(self, jobs=tuple(job for job in self.jobs if job.job != name))
+
+
+def _unfinished(conversion: Conversion) -> bool:
+    return conversion.state in ("queued", "running")
 
 
 def _figures(memory: Memory) -> tuple[float, ...]:

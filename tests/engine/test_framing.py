@@ -10,6 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdtui.conversion import (
+    ConversionReport,
+    ConversionRequest,
+    Forecast,
+    Fused,
+    NetworkForecast,
+    NetworkReport,
+    Stage,
+)
 from sdtui.diffusion.events import Decoding, Encoding, Loading, Preview, Seconds, Step
 from sdtui.engine.framing import LIMIT, FramingError, Unframer, frame
 from sdtui.engine.protocol import (
@@ -18,6 +27,8 @@ from sdtui.engine.protocol import (
     Cancel,
     Cancelled,
     ClientMessage,
+    Conversion,
+    Convert,
     EngineMessage,
     Failed,
     Failure,
@@ -77,8 +88,71 @@ jobs = st.builds(
     result=st.none() | result,
     failure=st.none() | failure,
 )
+conversion_requests = st.builds(
+    ConversionRequest,
+    source=text.filter(lambda source: bool(source.strip())),
+    output=text.map(lambda name: f"/models/{name}"),
+    sizes=st.just(((512, 768), (64, 64))),
+    nbits=st.sampled_from([None, 1, 8]),
+    networks=st.none() | st.just(("unet", "vae-decoder")),
+    loras=st.lists(st.builds(Fused, path=text, weight=duration), max_size=2).map(tuple),
+)
+network_reports = st.builds(
+    NetworkReport,
+    network=text,
+    file=text,
+    parameters=amount,
+    bytes=amount,
+    psnr=st.none() | duration,
+    threshold=duration,
+    nbits=st.none() | duration,
+    seconds=duration,
+    peak_memory=amount,
+)
+conversions = st.builds(
+    Conversion,
+    job=text,
+    request=conversion_requests,
+    state=st.sampled_from(["queued", "running", "finished", "failed", "cancelled"]),
+    forecast=st.none()
+    | st.builds(
+        Forecast,
+        networks=st.lists(
+            st.builds(
+                NetworkForecast, network=text, parameters=amount, memory=amount, disk=amount, seconds=duration
+            ),
+            max_size=2,
+        ),
+        memory=amount,
+        disk=amount,
+        seconds=duration,
+        warnings=st.lists(text, max_size=2),
+    ),
+    stage=st.none()
+    | st.builds(
+        Stage,
+        network=text,
+        stage=text,
+        fraction=duration,
+        elapsed=duration,
+        remaining=st.none() | duration,
+    ),
+    networks=st.lists(network_reports, max_size=2),
+    report=st.none()
+    | st.builds(
+        ConversionReport,
+        path=text,
+        source=text,
+        family=text,
+        seconds=duration,
+        networks=st.lists(network_reports, max_size=2),
+        warnings=st.lists(text, max_size=2),
+    ),
+    failure=st.none() | failure,
+)
 client_messages = st.one_of(
     st.builds(Submit, job=text, request=requests),
+    st.builds(Convert, job=text, request=conversion_requests),
     st.builds(Cancel, job=text),
     st.builds(Watch),
     st.builds(Ask),
@@ -96,12 +170,14 @@ engine_messages = st.one_of(
         runtime=st.none() | text,
         jobs=st.lists(jobs, max_size=3),
         memory=memory,
+        conversions=st.lists(conversions, max_size=2),
     ),
     st.builds(Queued, job=text, request=requests, ahead=amount),
     st.builds(Progress, job=text, event=events, memory=memory),
     st.builds(Finished, job=text, request=requests, result=result),
     st.builds(Failed, job=text, failure=failure),
     st.builds(Cancelled, job=text),
+    conversions,
     st.builds(Gauge, memory=memory, warmth=st.sampled_from(["cold", "loading", "warm", "busy"])),
 )
 
