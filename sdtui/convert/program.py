@@ -26,7 +26,8 @@ from sdtui.convert.source import ConversionError, Source
 from sdtui.runtime import Array
 
 STAND_IN_ABOVE = 2048
-"""Parameters with more elements are stood in for; smaller ones are constants like any other."""
+"""Matrices and kernels with more elements are stood in for. Smaller ones are constants like any other,
+and so are vectors: they are small, and coremltools computes with those of norms."""
 
 _FIRST_CODE = 0x0400
 """The bits of the smallest normal float16: codes from here on survive the way to float16 and back."""
@@ -87,6 +88,7 @@ def trace(source: Source, target: Target, precision: ComputePrecision) -> Progra
             traced = torch.jit.trace(source.module, examples, check_trace=False)  # type: ignore[no-untyped-call]
         _register_passes()["recognise_stand_ins"].codes = codes
         pipeline = ct.PassPipeline.DEFAULT
+        pipeline.remove_passes({"common::fuse_conv_scale"})  # it would compute with a weight
         if precision == "fp16":
             pipeline.insert_pass(pipeline.passes.index("common::add_fp16_cast"), "sdtui::cast_to_fp16")
         pipeline.insert_pass(0, "sdtui::recognise_stand_ins")
@@ -116,7 +118,7 @@ def _stand_ins(module: nn.Module) -> Iterator[Mapping[float, tuple[str, tuple[in
                 continue
             if id(parameter) not in replaced:
                 value: Tensor = parameter.detach()
-                if value.numel() > STAND_IN_ABOVE:
+                if value.numel() > STAND_IN_ABOVE and value.dim() > 1:
                     code = _code(len(codes))
                     codes[code] = names[id(parameter)], tuple(value.shape)
                     value = torch.tensor([code]).as_strided(value.shape, [0] * value.dim())
