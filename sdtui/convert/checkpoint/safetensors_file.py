@@ -11,13 +11,14 @@ import math
 import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sdtui.convert.checkpoint.deferred import materialise
+from sdtui.convert.checkpoint.deferred import defer, materialise
 from sdtui.convert.checkpoint.reading import broken
 from sdtui.files import reason
 
@@ -149,6 +150,25 @@ def map_tensors(file: Path) -> dict[str, Tensor]:
         ).reshape(tensor.shape)
         for name, tensor in header.tensors.items()
     }
+
+
+def deferred_tensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of ``file``, each read when it is computed, and then not kept."""
+    return {
+        name: defer(tensor.shape, tensor.dtype, partial(_read, file, tensor))
+        for name, tensor in read_header(file).tensors.items()
+    }
+
+
+def _read(file: Path, tensor: Stored) -> Tensor:
+    with file.open("rb") as stream:
+        stream.seek(tensor.start)
+        content = bytearray(tensor.end - tensor.start)
+        if stream.readinto(content) != len(content):
+            raise broken(file, "it became shorter while it was read")
+    if not content:
+        return torch.empty(tensor.shape, dtype=tensor.dtype)
+    return torch.frombuffer(content, dtype=tensor.dtype).reshape(tensor.shape)
 
 
 def write_tensors(
