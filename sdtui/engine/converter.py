@@ -19,7 +19,7 @@ from typing import IO
 import msgspec
 
 from sdtui.conversion import ConversionEvent, ConversionFailed, ConversionReport, ConversionRequest, Forecast
-from sdtui.engine.spawn import environment, python
+from sdtui.spawn import environment, python
 from sdtui.errors import SdtuiError
 from sdtui.files import reason
 

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from sdtui.engine.errors import EngineError
-from sdtui.engine.spawn import environment, python
+from sdtui.spawn import environment, python
 from sdtui.files import reason
 from sdtui.settings import Places
 

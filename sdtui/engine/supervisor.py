@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sdtui.engine.framing import FramingError, Unframer, frame
 from sdtui.engine.protocol import Failure, Order, WorkerMessage
-from sdtui.engine.spawn import environment, python
+from sdtui.spawn import environment, python
 
 END_SECONDS = 3.0
 """How long a worker that was asked to leave may take."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sdtui.engine.client import EngineClient
-from sdtui.engine.spawn import environment, python
+from sdtui.spawn import environment, python
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import pytest
 from sdtui.cli import main
 from sdtui.conversion import ConversionRequest, Fused
 from sdtui.engine import converter
-from sdtui.engine.spawn import environment
+from sdtui.spawn import environment
 from sdtui.settings import places
 from tests.cli.conftest import Ran, sdtui
 from tests.tui.real_terminal import ROOT, RealTerminal

@@ -16,7 +16,7 @@ from PIL import Image
 
 from sdtui.engine.client import EngineClient
 from sdtui.engine.protocol import Job
-from sdtui.engine.spawn import environment, python
+from sdtui.spawn import environment, python
 from sdtui.history.png import read_origin
 from tests.cli.conftest import sdtui
 from tests.engine.talk import LONG, snapshot

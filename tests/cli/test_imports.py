@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sdtui.engine.spawn import environment
+from sdtui.spawn import environment
 
 HEAVY = ("torch", "numpy", "diffusers", "transformers", "coremltools", "textual", "PIL")
 

@@ -20,7 +20,7 @@ from sdtui.conversion import ConversionRequest
 from sdtui.engine.client import EngineClient, EngineLost, NoEngine
 from sdtui.engine.conversions import ATTEMPTS, Left
 from sdtui.engine.protocol import Cancel, Conversion, Convert, EngineMessage, Finished, Snapshot, Watch
-from sdtui.engine.spawn import environment
+from sdtui.spawn import environment
 from sdtui.settings import Settings, places, save_settings
 from tests.engine.talk import heard, outcome, snapshot, submit
 from tests.engine.test_lifetime import eventually

@@ -16,7 +16,7 @@ import pytest
 
 from sdtui.engine.client import EngineClient, EngineError, EngineLost, NoEngine
 from sdtui.engine.protocol import Ask, Job, Snapshot, Stop
-from sdtui.engine.spawn import environment, python
+from sdtui.spawn import environment, python
 from sdtui.request import GenerationRequest
 from sdtui.settings import Settings, places, save_settings
 from tests.engine.talk import LONG, connected, heard, snapshot
