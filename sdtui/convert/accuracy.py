@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from sdtui.convert.source import Source
 from sdtui.request import Precision
-from sdtui.runtime import Array, load_network
+from sdtui.runtime import Array
+from sdtui.runtime.chained import ChainedNetwork
+from sdtui.runtime.network import Network
+from sdtui.runtime.portable.network import PortableNetwork
 
 
 def psnr(reference: Array, measured: Array) -> float:
@@ -20,14 +24,33 @@ def psnr(reference: Array, measured: Array) -> float:
     return 20 * math.log10(np.abs(reference).max() / error) if error else math.inf
 
 
-def measure(source: Source, package: Path, precision: Precision = "fp32") -> float:
-    """The lowest PSNR in dB over all probes and outputs of ``package`` on the portable runtime."""
-    network = load_network(package, compute_units="cpu-only", precision=precision)
+def measure(
+    source: Source,
+    package: Path,
+    precision: Precision = "fp32",
+    *,
+    second_half: Path | None = None,
+    on_probe: Callable[[float], None] = lambda _: None,
+) -> float:
+    """The lowest PSNR in dB over all probes and outputs of ``package`` on the portable runtime.
+
+    ``second_half`` continues the package where the network is cut in two. ``on_probe`` hears which
+    part of the work is done.
+    """
+    steps = 2 * len(source.probes)
+    references = []
+    for probe in source.probes:
+        references.append(source.predict(probe))
+        on_probe(len(references) / steps)
+    network: Network = PortableNetwork(package, "cpu-only", precision)
+    if second_half is not None:
+        network = ChainedNetwork(network, PortableNetwork(second_half, "cpu-only", precision))
     try:
         ratios = []
-        for probe in source.probes:
-            reference, measured = source.predict(probe), network.predict(probe)
+        for done, (probe, reference) in enumerate(zip(source.probes, references, strict=True), 1):
+            measured = network.predict(probe)
             ratios += [psnr(reference[name], measured[name]) for name in source.outputs]
+            on_probe((len(references) + done) / steps)
         return min(ratios)
     finally:
         network.close()
