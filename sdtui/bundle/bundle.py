@@ -133,7 +133,13 @@ def packages(entry: NetworkEntry) -> tuple[str, ...]:
 def verify(bundle: Bundle) -> None:
     """Read every network and compare its hash with the manifest's. Raises :class:`BundleError`."""
     for entry in bundle.entries.values():
-        if entry_sha256(bundle.path, entry) != entry.sha256:
+        try:
+            whole = entry_sha256(bundle.path, entry) == entry.sha256
+        except OSError as error:
+            raise BundleError(
+                f"the model {bundle.name} cannot be read", reason(error), f"check {bundle.path}"
+            ) from error
+        if not whole:
             raise BundleError(
                 f"the model {bundle.name} is damaged",
                 f"{' or '.join(packages(entry))} is not what was written",

@@ -146,14 +146,14 @@ def _compiled(path: Path) -> NetworkFacts:
     inputs, outputs = compiled_specs(path)
     try:
         (metadata,) = msgspec.json.decode((path / "metadata.json").read_bytes(), type=list[_Metadata])
+        target = _TARGETS.get(int(metadata.specification_version))
         program = path / "model.mil"
         text = program.read_text(encoding="utf-8", errors="replace") if program.is_file() else ""
     except OSError as error:
         raise NetworkError(f"cannot load {path.name}", reason(error), "make it readable") from error
     except ValueError as error:
-        raise NetworkError(
-            f"cannot load {path.name}", f"its metadata.json: {error}", "get it again"
-        ) from error
+        why = f"its metadata.json does not describe a network: {error}"
+        raise NetworkError(f"cannot load {path.name}", why, "get it again") from error
     nbits, encoding = _stored(metadata.storage_precision)
     return NetworkFacts(
         inputs=_shapes(inputs),
@@ -161,7 +161,7 @@ def _compiled(path: Path) -> NetworkFacts:
         # Ios16.einsum, Ios17.einsum and so on: the prefix is the target's.
         einsum=any(name.endswith(".einsum") for name in metadata.ml_program_operation_type_histogram),
         vocabulary=_embedding_rows_of_text(text),
-        target=_TARGETS.get(int(metadata.specification_version or 0)),
+        target=target,
         model_id=metadata.version,
         licence=metadata.license,
         nbits=nbits,

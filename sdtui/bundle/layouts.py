@@ -33,7 +33,8 @@ _APPLE_PARTS: Mapping[str, NetworkRole] = {
     "safety_checker": "safety_checker",
 }
 _APPLE = re.compile(
-    rf"Stable_Diffusion_version_(?P<id>.+)_(?P<part>{'|'.join(_APPLE_PARTS)})(_chunk(?P<half>[12]))?"
+    rf"Stable_Diffusion_version_(?P<id>.+)_(?P<part>{'|'.join(_APPLE_PARTS)})(_chunk(?P<half>[12]))?",
+    re.DOTALL,
 )
 _RESOURCE_ROLES: Mapping[str, NetworkRole] = {stem: role for role, stem in STEMS.items()}
 _RESOURCE = re.compile(rf"(?P<stem>{'|'.join(_RESOURCE_ROLES)})(Chunk(?P<half>[12]))?")
