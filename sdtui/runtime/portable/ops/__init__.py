@@ -5,6 +5,7 @@ from sdtui.runtime.portable.ops import (  # noqa: F401 - each family registers i
     indexing,
     linear,
     normalisation,
+    quantisation,
     reduction,
     resampling,
     shape,
