@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -30,10 +31,15 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def networks(family: str) -> dict[str, nn.Module]:
+@functools.cache
+def _networks(family: str) -> dict[str, nn.Module]:
     made = checkpoints.networks(family, VOCABULARY_SIZE)
     made.pop("text_encoder_3", None)
     return made
+
+
+def networks(family: str) -> dict[str, nn.Module]:
+    return dict(_networks(family))
 
 
 def single_file(family: str, made: checkpoints.Networks) -> dict[str, Tensor]:

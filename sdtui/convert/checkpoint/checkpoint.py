@@ -91,7 +91,8 @@ def unknown_family(name: str, why: str) -> ConversionError:
 
 Kind = Literal["controlnet", "vae", "unet"]
 
-HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*)/([A-Za-z0-9][\w.-]*?)(?:/([\w. -]+\.safetensors))?")
+"""``org/name``, or one file of it."""
 
 
 def open_checkpoint(source: str, workspace: Path, progress: Progress = silent) -> Checkpoint:
