@@ -24,13 +24,11 @@ from sdtui.bundle.deduction import DENOISERS, Deduction, controls, deduce, join,
 from sdtui.bundle.facts import NetworkFacts, read_facts
 from sdtui.bundle.foreign import files_below
 from sdtui.bundle.layouts import Layout, read_layout, telling_name
+from sdtui.bundle.linking import Put, place_folder
 from sdtui.bundle.manifest import STEMS, Manifest, NetworkEntry, NetworkRole
 from sdtui.bundle.scheduler import PredictionType, scheduler_config
 from sdtui.bundle.tokenizer import Tokenizer
 from sdtui.bundle.vocabulary import VOCABULARY_FOLDERS, Vocabulary, find_vocabulary, read_json
-
-Put = Callable[[Path, Path], None]
-"""How a file gets from the first path to the second: cloned, linked or copied."""
 
 OnNetwork = Callable[[str], None]
 """Hears the name of each network before it is read."""
@@ -186,10 +184,7 @@ def _everything(layout: Layout) -> Iterator[Path]:
 def _write_network(network: ForeignNetwork, bundle: Path, put: Put, on_network: OnNetwork) -> NetworkEntry:
     on_network(network.stem)
     for package, name in zip(network.halves, network.files, strict=True):
-        for file in sorted(each for each in package.rglob("*") if each.is_file()):
-            place = bundle / name / file.relative_to(package)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            put(file, place)
+        place_folder(package, bundle / name, put)
     first, *second = network.files
     entry = NetworkEntry(
         file=first,

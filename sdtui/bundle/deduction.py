@@ -118,6 +118,10 @@ def deduce(networks: Mapping[NetworkRole, NetworkFacts], folder: str) -> Deducti
     words = denoiser.inputs.get("encoder_hidden_states", ())
     if family != "sd3":
         _check_words(folder, words, encoder, family)
+        channels = denoiser.inputs["sample"][1]
+        if channels not in (z[1], 2 * z[1] + 1):  # the second for inpainting: mask and picture too
+            why = f"its unet works on {channels} channels, its vae decoder on {z[1]}"
+            raise _unfit(folder, why, "get networks that were made together")
     sd2 = family == "sd" and words[1] == _SD2_WIDTH
     scaling_factor, shift_factor = _SCALING[family]
     return Deduction(
@@ -172,13 +176,12 @@ def _family(denoiser: NetworkFacts) -> Family:
 
 def _scale(networks: Mapping[NetworkRole, NetworkFacts]) -> int:
     """Pixels per latent: from a picture's shape where a network tells one, else what all families have."""
-    rows = networks["vae_decoder"].inputs["z"][2]
+    z = networks["vae_decoder"].inputs["z"]
     image = networks["vae_decoder"].outputs.get("image", ())
-    if len(image) == 4:
-        return max(1, image[2] // rows)
-    if "vae_encoder" in networks:
-        return max(1, networks["vae_encoder"].inputs["x"][2] // rows)
-    return 8
+    if len(image) != 4 and "vae_encoder" in networks:
+        image = networks["vae_encoder"].inputs["x"]
+    scale = image[2] // z[2] if len(image) == 4 else 8
+    return scale if scale and image[2:] == (z[2] * scale, z[3] * scale) else 8
 
 
 def _check_inputs(folder: str, role: NetworkRole, facts: NetworkFacts) -> None:

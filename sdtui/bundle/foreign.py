@@ -26,7 +26,7 @@ def trusted_roots(named: Path, model: Path) -> tuple[Path, ...]:
 def files_below(folder: Path, roots: tuple[Path, ...]) -> Iterator[Path]:
     """Every file at or below ``folder``, in order. Raises OSError, and :class:`BundleError` for one that
     is no plain file or really lies outside all ``roots``."""
-    paths = [folder] if folder.is_file() else sorted(folder.rglob("*"))
+    paths = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
     for path in paths:
         real = Path(os.path.realpath(path))
         if not any(real.is_relative_to(root) for root in roots):

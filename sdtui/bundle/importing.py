@@ -12,12 +12,12 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from sdtui.bundle.adoption import OnNetwork, Put, adopt, write_manifest
+from sdtui.bundle.adoption import OnNetwork, adopt, write_manifest
 from sdtui.bundle.bundle import MANIFEST_FILE, Bundle, BundleError
 from sdtui.bundle.foreign import files_below, trusted_roots
 from sdtui.bundle.layouts import find_model
 from sdtui.bundle.library import STARTER
-from sdtui.bundle.linking import copy_file, place_file
+from sdtui.bundle.linking import Put, copy_file, place_file
 from sdtui.bundle.scheduler import PredictionType
 from sdtui.files import LEFT_BEHIND, TEMPORARY, create_folder_atomically, reason
 

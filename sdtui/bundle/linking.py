@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 _FICLONE = 0x40049409
@@ -17,6 +18,18 @@ _IMPOSSIBLE = {
     errno.ENOSYS, errno.EMLINK, errno.EBADF, errno.ETXTBSY,
 }  # fmt: skip
 """How systems say that they cannot share these two files. Anything else, a full disk say, is an error."""
+
+
+Put = Callable[[Path, Path], None]
+"""How a file gets from the first path to the second: :func:`place_file` or :func:`copy_file`."""
+
+
+def place_folder(source: Path, target: Path, put: Put) -> None:
+    """Make the folder ``target`` with every file below ``source``. Raises OSError."""
+    for file in sorted(each for each in source.rglob("*") if each.is_file()):
+        place = target / file.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        put(file, place)
 
 
 def place_file(source: Path, target: Path) -> None:
