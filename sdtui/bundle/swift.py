@@ -19,7 +19,6 @@ from sdtui.bundle.linking import place_file, place_folder
 from sdtui.bundle.manifest import STEMS
 from sdtui.files import create_folder_atomically, reason
 
-
 COMPILES = sys.platform == "darwin"
 """Whether Apple's compiler is here."""
 

@@ -101,10 +101,7 @@ def remove_(
     if not yes:
         if not sys.stdin.isatty():
             raise CommandLineError(f"{name} is not removed", "nobody can be asked here", "add --yes")
-        if input(f"Delete {name} ({megabytes(disk_bytes(folder))})? [y/N] ").strip().lower() not in (
-            "y",
-            "yes",
-        ):
+        if not _agreed(f"Delete {name} ({megabytes(disk_bytes(folder))})? [y/N] "):
             print("kept")
             return
     remove(folder)
@@ -131,6 +128,13 @@ def verify_(
         else:
             print("error:", trouble, file=sys.stderr)
     return FAILED if damaged else 0
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
 
 
 def _say_reading(network: str) -> None:
