@@ -1,6 +1,6 @@
 """A process that speaks as ``sdtui.convert.process`` does, and converts nothing.
 
-What it does is told by the request's source: ``good``, ``slow``, ``unfaithful``, ``refused``,
+What it does is told by the name of the request's source: ``good``, ``slow``, ``unfaithful``, ``refused``,
 ``killed``, ``deaf`` (does not notice that it should stop), ``talkative`` or ``huge``. It leaves what it
 was told in ``OUTPUT.request.json``, and how far it came in ``OUTPUT.steps``, from where it goes on; its
 bundle is a link to the built-in one.
@@ -35,6 +35,11 @@ STEPS = {"slow": 1500, "deaf": 1500}
 STEP_SECONDS = 0.02
 
 
+def kind(request: ConversionRequest) -> str:
+    """Which of the behaviours is asked for."""
+    return Path(request.source).stem
+
+
 def tell(event: ConversionEvent) -> None:
     """One line to whoever listens; without a listener there is nothing to do."""
     try:
@@ -46,9 +51,9 @@ def tell(event: ConversionEvent) -> None:
 
 def forecast(request: ConversionRequest) -> Forecast:
     """What a conversion with two networks takes; none of them fits where the source is huge."""
-    size = 10**15 if request.source == "huge" else 1_700_000_000
+    size = 10**15 if kind(request) == "huge" else 1_700_000_000
     networks = [NetworkForecast(name, 860_000_000, 3_100_000_000, size // 2, 65.0) for name in NETWORKS]
-    warnings = ["memory: 3.1 GB of 1.0 GB"] if request.source == "huge" else []
+    warnings = ["memory: 3.1 GB of 1.0 GB"] if kind(request) == "huge" else []
     return Forecast(networks, 3_100_000_000, size, 130.0, warnings)
 
 
@@ -60,7 +65,7 @@ def report(request: ConversionRequest) -> ConversionReport:
             f"{name}.mlpackage",
             860_000_000,
             1_700_000_000,
-            41.0 if request.source == "unfaithful" and name == "unet" else 72.5,
+            41.0 if kind(request) == "unfaithful" and name == "unet" else 72.5,
             60.0,
             None if request.nbits is None else float(request.nbits),
             65.0,
@@ -74,12 +79,12 @@ def report(request: ConversionRequest) -> ConversionReport:
 def convert(request: ConversionRequest, stopped: threading.Event) -> None:
     """Go through the steps, from where the last attempt came to."""
     record = Path(f"{request.output}.steps")
-    total = STEPS.get(request.source, 2)
+    total = STEPS.get(kind(request), 2)
     first = int(record.read_text()) if record.exists() else 0
     for step in range(first, total):
         tell(Stage("unet", "tracing", step / total, step * STEP_SECONDS, (total - step) * STEP_SECONDS))
         write_atomically(record, str(step).encode())
-        if stopped.wait(STEP_SECONDS) and request.source != "deaf":
+        if stopped.wait(STEP_SECONDS) and kind(request) != "deaf":
             return
     Path(request.output).symlink_to(STARTER_PATH)
     done = report(request)
@@ -102,15 +107,15 @@ def main() -> None:
 
     threading.Thread(target=await_end, daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    if request.source == "talkative":
+    if kind(request) == "talkative":
         print("a library says hello", flush=True)
-    if request.source == "refused":
+    if kind(request) == "refused":
         tell(ConversionFailed("refused cannot be converted", "it is a pickle", "use safetensors"))
         raise SystemExit(1)
     tell(forecast(request))
     if "--forecast" in sys.argv:
         return
-    if request.source == "killed":
+    if kind(request) == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     convert(request, stopped)
 

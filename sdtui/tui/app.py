@@ -17,7 +17,8 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widget import MountError
 
-from sdtui.engine.protocol import Cancel, Finished, Snapshot
+from sdtui.conversion import ConversionRequest
+from sdtui.engine.protocol import Cancel, Conversion, Finished, Snapshot
 from sdtui.request import GenerationRequest, RequestError
 from sdtui.settings import Settings, SettingsError, load_settings
 from sdtui.terminal.capabilities import colour_depth
@@ -30,12 +31,14 @@ from sdtui.tui.remembered import recall, remember
 from sdtui.tui.screens.create import Create
 from sdtui.tui.session import Session
 from sdtui.tui.theme import FALLBACKS, NAME, THEME
-from sdtui.tui.widgets.library import Model
+from sdtui.tui.widgets.library import Library, Model
 from sdtui.tui.widgets.queue import Queue
 from sdtui.tui.widgets.recent import RecentStrip
 
 if TYPE_CHECKING:
     from textual.command import Provider
+
+    from sdtui.tui.screens.convert import Convert
 
 SAVE_SECONDS = 0.3
 """How long typing pauses before the draft is written to disk."""
@@ -90,6 +93,7 @@ class Studio(App[None]):
         self.reader = Reader(self._post)
         self.models: tuple[Model, ...] = ()
         self._pictures = Images(self.reader.image)
+        self._converting: Convert | None = None
         self._saving: Timer | None = None
         self._furnished = False
         self._early_keys: list[events.Key] | None = []
@@ -149,10 +153,12 @@ class Studio(App[None]):
             return
         session = self.session
         self.create.show(self.models)
+        if self._converting is not None and self._converting.is_mounted:
+            self._converting.show()
         image = self._pictures.of(session.shown) if session.shown else None
         if image or not session.shown:
             self.create.show_image(image)
-        offered = bool(session.engine.jobs), session.can_retry
+        offered = session.engine.idle, session.can_retry
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
@@ -172,13 +178,17 @@ class Studio(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Whether a key does something now; None where it does not but help still lists it."""
+        if action in ("open", "jump", "recall", "convert"):
+            return self._furnished and self.screen is self.create
+        return self.offers(action)
+
+    def offers(self, action: str) -> bool | None:
+        """The same, whatever may lie above the main screen at this moment."""
         match action:
             case "stop":
-                return bool(self.session.engine.jobs) or None
+                return not self.session.engine.idle or None
             case "retry":
                 return self.session.can_retry or None
-            case "open" | "jump" | "recall":
-                return self._furnished and self.screen is self.create
             case _:
                 return True
 
@@ -188,9 +198,11 @@ class Studio(App[None]):
 
         def gather_and_act() -> None:
             self.create.gather()
+            if self._converting is not None and self._converting.is_mounted:
+                self._converting.gather()
             act()
 
-        (self.create.focused or self.create).call_later(gather_and_act)
+        (self.screen.focused or self.create).call_later(gather_and_act)
 
     def _ask(self, wanted: Callable[[], list[Any]]) -> None:
         """Send what the session wants to say to the engine."""
@@ -245,6 +257,19 @@ class Studio(App[None]):
 
         self.push_screen(Recall(self.reader.search), chosen)
 
+    @on(Library.MoreWanted)
+    def action_convert(self) -> None:
+        from sdtui.tui.forecaster import Forecaster
+        from sdtui.tui.screens.convert import Convert
+
+        def closed(request: ConversionRequest | None) -> None:
+            self._converting = None
+            if request:
+                self._ask(lambda: self.session.convert(request))
+
+        self._converting = Convert(self.session, Forecaster(self._post), self._edited)
+        self.push_screen(self._converting, closed)
+
     def action_help(self) -> None:
         from sdtui.tui.screens.help import Help
 
@@ -261,7 +286,7 @@ class Studio(App[None]):
 
     @on(Queue.Removed)
     def _job_removed(self, event: Queue.Removed) -> None:
-        self.link.send(Cancel(event.job.job))
+        self.link.send(Cancel(event.job))
 
     @on(RecentStrip.Wanted)
     def _thumbnails_wanted(self, event: RecentStrip.Wanted) -> None:
@@ -282,6 +307,7 @@ class Studio(App[None]):
     @on(messages.ThumbnailsLoaded)
     @on(messages.TokensCounted)
     @on(messages.Found)
+    @on(messages.Forecasted)
     @on(messages.WentWrong)
     def _from_thread(self, message: messages.FromThread) -> None:
         if not self.is_running:
@@ -291,6 +317,8 @@ class Studio(App[None]):
                 self.session.hear(event)
                 if isinstance(event, Finished | Snapshot):
                     self.reader.recent()
+                if isinstance(event, Snapshot) or (isinstance(event, Conversion) and event.report):
+                    self.reader.models()
             case messages.ModelsListed(models):
                 self.models = models
             case messages.RecentListed(pictures):
@@ -302,7 +330,7 @@ class Studio(App[None]):
                 self.create.query_one(RecentStrip).add_thumbnails(images)
             case messages.TokensCounted(count, limit):
                 self.create.show_tokens(count, limit)
-            case messages.Found():
+            case messages.Found() | messages.Forecasted():
                 self.screen.post_message(message)
             case messages.WentWrong(error):
                 self.session.complain(error)
@@ -322,6 +350,6 @@ def run() -> int:
     studio = Studio()
     studio.run()
     studio.reader.finish(SAVING_SECONDS)
-    if studio.session.engine.jobs:
+    if not studio.session.engine.idle:
         print(studio.session.goodbye(studio.link.wait(HAND_OVER_SECONDS)))
     return studio.return_code or 0

@@ -50,7 +50,15 @@ COMMANDS: tuple[Command, ...] = (
         shown="always",
         fixed=True,
     ),
-    Command("stop", "ctrl+t", "stop", "stop", "Stop the running job", shown="always", fixed=True),
+    Command(
+        "stop",
+        "ctrl+t",
+        "stop",
+        "stop",
+        "Stop the running picture; when there is none, the conversion",
+        shown="always",
+        fixed=True,
+    ),
     Command("retry", "f9", "retry", "try again", "Make again what failed", "again", shown="always"),
     Command(
         "next-seed",
@@ -86,6 +94,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("negative", "f6", "open('negative')", "negative", "Write what the picture should not show"),
     Command("queue", "f7", "open('queue')", "queue", "See what waits; delete takes it out"),
     Command("recent", "f8", "open('recent')", "recent", "Look at the latest pictures"),
+    Command("convert", "", "convert", "convert a model", "Make a Core ML model of a checkpoint"),
     Command("lock-seed", "", "lock_seed", "lock seed", "Keep the seed, or draw one for each picture"),
     Command(
         "close",

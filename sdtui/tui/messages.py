@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from sdtui.conversion import ConversionRequest, Forecast
 from sdtui.diffusion.events import Step
-from sdtui.engine.protocol import Gauge, Progress
+from sdtui.engine.protocol import Conversion, Failure, Gauge, Progress
 from sdtui.errors import SdtuiError
 from sdtui.tui.engine_link import LinkEvent
 from sdtui.tui.session import Picture
@@ -25,13 +26,15 @@ class FromEngine(Message):
     event: LinkEvent
 
     def can_replace(self, message: Message) -> bool:
-        """Where the screen falls behind, only the newest step and the newest gauge count."""
+        """Where the screen falls behind, only the newest step, stage and gauge count."""
         if not isinstance(message, FromEngine):
             return False
         match message.event, self.event:
             case Gauge(), Gauge():
                 return True
             case Progress(job=before, event=Step()), Progress(job=now, event=Step()):
+                return before == now
+            case Conversion(job=before, state="running"), Conversion(job=now, state="running"):
                 return before == now
             case _:
                 return False
@@ -83,6 +86,14 @@ class Found(Message):
 
 
 @dataclass
+class Forecasted(Message):
+    """What a conversion will take, or why that cannot be told."""
+
+    request: ConversionRequest
+    answer: Forecast | Failure
+
+
+@dataclass
 class WentWrong(Message):
     """Something in the background did not work."""
 
@@ -97,5 +108,6 @@ FromThread = (
     | ThumbnailsLoaded
     | TokensCounted
     | Found
+    | Forecasted
     | WentWrong
 )

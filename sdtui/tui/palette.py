@@ -26,7 +26,7 @@ class Entry(msgspec.Struct, frozen=True):
 def entries(studio: Studio) -> Iterator[Entry]:
     """Everything that can be done now."""
     for command in COMMANDS:
-        if command.id != "palette" and studio.check_action(command.action, ()):
+        if command.id != "palette" and studio.offers(command.action):
             yield Entry(command.title, command.meaning, command.action)
     for model in studio.models:
         yield Entry(f"model: {model.title}", "Use this model", f"use('model', {model.reference!r})")

@@ -8,11 +8,12 @@ import msgspec
 
 from sdtui.files import write_atomically
 from sdtui.settings import places
+from sdtui.tui.conversion_draft import ConversionDraft
 from sdtui.tui.draft import Draft
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
-    """The request being written, the prompts before it, and the last picture that was seen here.
+    """The request and the conversion being written, earlier prompts, and the last picture seen here.
 
     ``draft`` is None before the first run; ``seen`` is a history id.
     """
@@ -20,6 +21,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     draft: Draft | None = None
     prompts: tuple[str, ...] = ()
     seen: int | None = None
+    conversion: ConversionDraft = ConversionDraft()
 
 
 def studio_file() -> Path:

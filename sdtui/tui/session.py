@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import secrets
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
+from sdtui.conversion import ConversionReport, ConversionRequest
 from sdtui.diffusion.events import Preview, Step
-from sdtui.engine.protocol import Cancel, Cancelled, EngineMessage, Failed, Failure, Finished, Submit
+from sdtui.engine.protocol import (
+    Cancel,
+    Cancelled,
+    Conversion,
+    Convert,
+    EngineMessage,
+    Failed,
+    Failure,
+    Finished,
+    Submit,
+)
 from sdtui.errors import SdtuiError
 from sdtui.request import GenerationRequest
+from sdtui.tui.conversion_draft import ConversionDraft
+from sdtui.tui.converting import verdict
 from sdtui.tui.draft import Draft, draft_of
 from sdtui.tui.engine_link import Connected, Connecting, LinkEvent, Lost
 from sdtui.tui.engine_view import EngineView
 from sdtui.tui.prompts import PromptWalk
 from sdtui.tui.remembered import Remembered
+
+Wanted = TypeVar("Wanted", bound=Submit | Convert)
 
 SUGGESTION = "red apple on a blue background"
 
@@ -58,6 +73,8 @@ class Session:
         self.draft = remembered.draft or defaults
         self.walk = PromptWalk(remembered.prompts, self.draft.prompt)
         self.seen = remembered.seen
+        self.conversion: ConversionDraft = remembered.conversion
+        self.converted: ConversionReport | None = None
         self.engine = EngineView()
         self.recent: tuple[Picture, ...] = ()
         self.unseen: frozenset[int] = frozenset()
@@ -66,7 +83,7 @@ class Session:
         self.preview: Preview | None = None
         self.notice: Notice | None = None
         self._mine: set[str] = set()
-        self._retry: tuple[Submit, ...] = ()
+        self._retry: tuple[Submit | Convert, ...] = ()
         self.recent_known = False
 
     # ---- writing ----------------------------------------------------------------------------
@@ -111,7 +128,11 @@ class Session:
         self.opened = None
         return self._submit(tuple(map(_job_for, requests)))
 
-    def retry(self) -> list[Submit]:
+    def convert(self, request: ConversionRequest) -> list[Convert]:
+        """Queue a conversion, whose files are absolute paths."""
+        return self._submit((_conversion_for(request),))
+
+    def retry(self) -> list[Submit | Convert]:
         """Queue again what failed or was lost."""
         return self._submit(self._retry)
 
@@ -120,17 +141,20 @@ class Session:
         """Whether something failed that can be asked for again."""
         return bool(self._retry)
 
-    def _submit(self, submits: tuple[Submit, ...]) -> list[Submit]:
-        for submit in submits:
-            self.engine = self.engine.submitted(submit.job, submit.request)
-            self._mine.add(submit.job)
+    def _submit(self, wanted: tuple[Wanted, ...]) -> list[Wanted]:
+        for each in wanted:
+            if isinstance(each, Submit):
+                self.engine = self.engine.submitted(each.job, each.request)
+            else:
+                self.engine = self.engine.asked(each.job, each.request)
+            self._mine.add(each.job)
         self.notice = None
         self._retry = ()
-        return list(submits)
+        return list(wanted)
 
     def stop(self) -> list[Cancel]:
-        """Stop the running job, or the next one when none runs yet."""
-        job = self.engine.running or next(iter(self.engine.waiting), None)
+        """Stop the running picture, or the next one when none runs yet; without pictures, the conversion."""
+        job = self.engine.running or next(iter(self.engine.waiting), None) or self.engine.converting
         return [Cancel(job.job)] if job else []
 
     # ---- hearing from it --------------------------------------------------------------------
@@ -163,17 +187,36 @@ class Session:
                 self._retry += tuple(map(_job_for, _requests(before, job)))
             case Cancelled(job) if job in self._mine:
                 self.notice = Notice("stopped")
+            case Conversion() if any(each.job == message.job for each in before.conversions):
+                self._hear_conversion(message)
         running = self.engine.running
         self.preview = _preview(running.progress) or self.preview if running else None
 
+    def _hear_conversion(self, conversion: Conversion) -> None:
+        """A conversion that was known and not done yet stands differently."""
+        match conversion:
+            case Conversion(report=ConversionReport() as report):
+                text, good = verdict(report, conversion.request.name)
+                self.converted = report
+                self.notice = Notice(text, "said" if good else "failed")
+            case Conversion(failure=Failure() as failure):
+                self.notice = Notice(failure_line(failure), "failed")
+                self._retry += (_conversion_for(conversion.request),)
+            case Conversion(state="cancelled"):
+                self.notice = Notice(
+                    f"stopped converting {conversion.request.name} — what is done is kept", "failed"
+                )
+                self._retry += (_conversion_for(conversion.request),)
+
     def _lose(self, failure: Failure) -> None:
-        lost = self.engine.jobs
+        lost, conversions = self.engine.jobs, self.engine.conversions
         self.engine = self.engine.disconnected()
         self.preview = None
         # The engine keeps what waited and knows it by name; what ran is over and needs a new one.
         self._retry += tuple(
             _job_for(job.request) if job.state == "running" else Submit(job.job, job.request) for job in lost
         )
+        self._retry += tuple(Convert(each.job, each.request) for each in conversions)
         self.notice = Notice(failure_line(failure), "failed")
 
     def complain(self, error: SdtuiError) -> None:
@@ -232,20 +275,34 @@ class Session:
 
     def remembered(self) -> Remembered:
         """What the next run needs to go on from here."""
-        return Remembered(draft=self.draft, prompts=self.walk.earlier, seen=self.seen)
+        return Remembered(
+            draft=self.draft, prompts=self.walk.earlier, seen=self.seen, conversion=self.conversion
+        )
 
     def goodbye(self, handed_over: bool) -> str:
         """What to say after the window closed on unfinished jobs."""
-        count = len(self.engine.jobs)
+        pictures, conversions = len(self.engine.jobs), len(self.engine.conversions)
         if not handed_over:
+            count = pictures + conversions
             return f"the engine did not start in time: the prompt is kept, {count} to be made again"
-        if count == 1:
-            return "a picture goes on in the engine: sdtui shows it again, sdtui engine stop ends it"
-        return f"{count} pictures go on in the engine: sdtui shows them again, sdtui engine stop ends them"
+        parts = [_counted(pictures, "picture"), _counted(conversions, "conversion")]
+        what = " and ".join(filter(None, parts))
+        if pictures + conversions == 1:
+            return f"{what} goes on in the engine: sdtui shows it again, sdtui engine stop ends it"
+        return f"{what} go on in the engine: sdtui shows them again, sdtui engine stop ends them"
 
 
 def _job_for(request: GenerationRequest) -> Submit:
     return Submit(secrets.token_hex(8), request)
+
+
+def _conversion_for(request: ConversionRequest) -> Convert:
+    return Convert(secrets.token_hex(8), request)
+
+
+def _counted(count: int, what: str) -> str:
+    """``a picture``, ``3 pictures``; nothing for none."""
+    return {0: "", 1: f"a {what}"}.get(count, f"{count} {what}s")
 
 
 def _requests(engine: EngineView, name: str) -> tuple[GenerationRequest, ...]:

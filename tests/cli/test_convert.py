@@ -19,8 +19,8 @@ import pytest
 from sdtui.cli import main
 from sdtui.conversion import ConversionRequest, Fused
 from sdtui.engine import converter
-from sdtui.spawn import environment
 from sdtui.settings import places
+from sdtui.spawn import environment
 from tests.cli.conftest import Ran, sdtui
 from tests.tui.real_terminal import ROOT, RealTerminal
 

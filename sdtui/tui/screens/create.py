@@ -98,7 +98,7 @@ class Create(Screen[None]):
         compared = session.shown_request
         self.query_one(Header).show(current.label if current else draft.model or "starter", session.engine)
         self.query_one(Library).show(models, current.reference if current else "")
-        self.query_one(Queue).show(session.engine.jobs)
+        self.query_one(Queue).show(session.engine)
         self.query_one(ProgressLine).standing = Standing(
             session.engine,
             session.line,

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from sdtui.tui.commands import BY_ID
+from sdtui.tui.screens.convert import Convert
 from sdtui.tui.widgets.queue import Queue
 from sdtui.tui.widgets.recent import RecentStrip
 from sdtui.tui.widgets.request_panel import RequestPanel
@@ -21,6 +22,7 @@ PARTS: tuple[tuple[str, Iterable[BindingType]], ...] = (
     ("In the request", RequestPanel.BINDINGS),
     ("In the queue", Queue.BINDINGS),
     ("In the recent pictures", RecentStrip.BINDINGS),
+    ("In the conversion", Convert.BINDINGS),
 )
 WRITING = (
     ("up", "at the top: the prompt before this one"),

@@ -8,6 +8,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from sdtui.tui.converting import advance_of
 from sdtui.tui.engine_view import EngineView
 from sdtui.tui.figures import gigabytes, graph, whole_gigabytes
 
@@ -51,8 +52,22 @@ class Header(Widget):
         runtime = f" · {self.engine.runtime}" if wide and self.engine.runtime else ""
         left = Content.assemble((name, "bold $accent"), self.model, (runtime, "$foreground-muted"))
         right = self._engine(wide)
-        gap = max(1, self.size.width - left.cell_length - right.cell_length)
-        return Content.assemble(left, " " * gap, right)
+        room = self.size.width - left.cell_length - right.cell_length
+        converting = self._converting(room)
+        return Content.assemble(left, " " * max(1, room - converting.cell_length), converting, right)
+
+    def _converting(self, room: int) -> Content:
+        """How far a conversion is, in as many words as there is room for."""
+        if self.engine.converting is None:
+            return Content("")
+        advance = advance_of(self.engine.converting)
+        forms = (
+            f"converting {self.engine.converting.request.name} {advance.percent}  {advance.left}   ",
+            f"converting {advance.percent} {advance.left}  ",
+            f"converting {advance.percent}  ",
+            f"{advance.percent} ",
+        )
+        return Content.styled(next((form for form in forms if len(form) < room), ""), "$accent")
 
     def _engine(self, wide: bool) -> Content:
         engine = self.engine

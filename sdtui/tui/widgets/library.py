@@ -32,13 +32,17 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class Library(Vertical):
-    """A list to choose the model from."""
+    """A list to choose the model from, and a way to more of them."""
 
     @dataclass
     class Chosen(Message):
         """The person wants this model."""
 
         model: Model
+
+    @dataclass
+    class MoreWanted(Message):
+        """The person wants a model that is not here."""
 
     models: tuple[Model, ...] = ()
     current: str = ""
@@ -62,7 +66,8 @@ class Library(Vertical):
         highlighted = options.highlighted or 0
         options.clear_options()
         options.add_options(Option(self._line(model)) for model in self.models)
-        options.highlighted = min(highlighted, len(self.models) - 1) if self.models else None
+        options.add_option(Option(Content.styled("  + convert a model…", "$foreground-muted")))
+        options.highlighted = min(highlighted, len(self.models))
 
     def _line(self, model: Model) -> Content:
         mark = "▸" if model.reference == self.current else " "
@@ -73,4 +78,7 @@ class Library(Vertical):
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        self.post_message(self.Chosen(self.models[event.option_index]))
+        if event.option_index < len(self.models):
+            self.post_message(self.Chosen(self.models[event.option_index]))
+        else:
+            self.post_message(self.MoreWanted())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import msgspec
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -14,12 +15,34 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from sdtui.diffusion.events import Step
-from sdtui.engine.protocol import Job
+from sdtui.engine.protocol import Conversion, Job
+from sdtui.tui.converting import advance_of
+from sdtui.tui.engine_view import EngineView
 from sdtui.tui.figures import shortened
 
 
+class Entry(msgspec.Struct, frozen=True):
+    """A line of the queue: the job's name, what it makes, and how far it is in three characters."""
+
+    job: str
+    text: str
+    running: bool
+    figure: str
+
+
+def entry_of(job: Job | Conversion) -> Entry:
+    """A picture by its prompt and step, a conversion by its name and percentage."""
+    running = job.state == "running"
+    if isinstance(job, Conversion):
+        return Entry(
+            job.job, f"convert {job.request.name}", running, advance_of(job).percent if running else ""
+        )
+    step = str(job.progress.index) if isinstance(job.progress, Step) else ""
+    return Entry(job.job, job.request.prompt, running, step)
+
+
 class Queue(Vertical):
-    """The jobs in their order; delete takes one out, the running one too."""
+    """The pictures in their order, then the conversions; delete takes one out, the running one too."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("delete,backspace", "remove", "take out of the queue", id="queue.remove", show=False),
@@ -29,25 +52,27 @@ class Queue(Vertical):
     class Removed(Message):
         """The person does not want this job any more."""
 
-        job: Job
+        job: str
 
-    jobs: tuple[Job, ...] = ()
+    entries: tuple[Entry, ...] = ()
 
     def compose(self) -> ComposeResult:
         yield Static(self._title(), classes="title")
         yield OptionList(id="jobs", compact=True)
 
-    def show(self, jobs: tuple[Job, ...]) -> None:
-        """List these jobs."""
-        if jobs == self.jobs:
+    def show(self, engine: EngineView) -> None:
+        """List the engine's jobs."""
+        jobs: tuple[Job | Conversion, ...] = (*engine.jobs, *engine.conversions)
+        entries = tuple(map(entry_of, jobs))
+        if entries == self.entries:
             return
-        before, self.jobs = self.jobs, jobs
+        before, self.entries = self.entries, entries
         options = self.query_one(OptionList)
         self.query_one(Static).update(self._title())
-        if [job.job for job in before] == [job.job for job in jobs]:
-            for index, job in enumerate(jobs):
-                if job != before[index]:
-                    options.replace_option_prompt_at_index(index, self._line(job))
+        if [entry.job for entry in before] == [entry.job for entry in entries]:
+            for index, entry in enumerate(entries):
+                if entry != before[index]:
+                    options.replace_option_prompt_at_index(index, self._line(entry))
             return
         self._list()
 
@@ -58,22 +83,21 @@ class Queue(Vertical):
         options = self.query_one(OptionList)
         highlighted = options.highlighted or 0
         options.clear_options()
-        options.add_options(Option(self._line(job)) for job in self.jobs)
-        options.highlighted = min(highlighted, len(self.jobs) - 1) if self.jobs else None
+        options.add_options(Option(self._line(entry)) for entry in self.entries)
+        options.highlighted = min(highlighted, len(self.entries) - 1) if self.entries else None
 
     def action_remove(self) -> None:
         highlighted = self.query_one(OptionList).highlighted
-        if highlighted is not None and highlighted < len(self.jobs):
-            self.post_message(self.Removed(self.jobs[highlighted]))
+        if highlighted is not None and highlighted < len(self.entries):
+            self.post_message(self.Removed(self.entries[highlighted].job))
 
     def _title(self) -> str:
-        return f"QUEUE  {len(self.jobs) or '–'}"
+        return f"QUEUE  {len(self.entries) or '–'}"
 
-    def _line(self, job: Job) -> Content:
-        mark = "▶" if job.state == "running" else " "
-        step = str(job.progress.index) if isinstance(job.progress, Step) else ""
+    def _line(self, entry: Entry) -> Content:
+        mark = "▶" if entry.running else " "
         columns = max(8, self.query_one(OptionList).size.width - 6)
-        prompt = shortened(job.request.prompt, columns)
+        text = shortened(entry.text, columns)
         return Content.assemble(
-            (f"{mark} ", "$accent"), f"{prompt:<{columns}}", (f"{step:>3}", "$foreground-muted")
+            (f"{mark} ", "$accent"), f"{text:<{columns}}", (f"{entry.figure:>3}", "$foreground-muted")
         )
