@@ -19,9 +19,9 @@ from typing import IO
 import msgspec
 
 from sdtui.conversion import ConversionEvent, ConversionFailed, ConversionReport, ConversionRequest, Forecast
-from sdtui.spawn import environment, python
 from sdtui.errors import SdtuiError
 from sdtui.files import reason
+from sdtui.spawn import environment, python
 
 MODULE = "sdtui.convert.process"
 STOP_SECONDS = 5.0

@@ -7,9 +7,9 @@ import threading
 from pathlib import Path
 
 from sdtui.engine.errors import EngineError
-from sdtui.spawn import environment, python
 from sdtui.files import reason
 from sdtui.settings import Places
+from sdtui.spawn import environment, python
 
 LOG_LIMIT = 2**20
 """Bytes from which on the engine's log makes room for a new one."""

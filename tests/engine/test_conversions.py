@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,12 +17,13 @@ import psutil
 import pytest
 
 from sdtui.bundle import installed
+from sdtui.cli import main
 from sdtui.conversion import ConversionRequest
 from sdtui.engine.client import EngineClient, EngineLost, NoEngine
 from sdtui.engine.conversions import ATTEMPTS, Left
 from sdtui.engine.protocol import Cancel, Conversion, Convert, EngineMessage, Finished, Snapshot, Watch
-from sdtui.spawn import environment
 from sdtui.settings import Settings, places, save_settings
+from sdtui.spawn import environment
 from tests.engine.talk import heard, outcome, snapshot, submit
 from tests.engine.test_lifetime import eventually
 from tests.tui.real_terminal import ROOT
@@ -264,3 +266,11 @@ def test_the_memory_of_a_conversion_is_the_engines(client: EngineClient) -> None
         return bool(held.memory.engine >= sum(process.memory_info().rss for process in processes))
 
     eventually(counted)
+
+
+def test_the_command_line_shows_the_conversion(
+    client: EngineClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    converting(client, ask(client, "slow").job)
+    assert main(["engine", "status"]) == 0
+    assert re.search(r"running  convert slow, unet: tracing, \d+%, \d+:\d\d left", capsys.readouterr().out)
