@@ -191,7 +191,7 @@ def _read_manifest(path: Path) -> Manifest:
         ) from None
     except OSError as error:
         raise BundleError(what, f"{MANIFEST_FILE}: {reason(error)}", "make it readable") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(what, f"{MANIFEST_FILE}: {error}", "get it or convert it again") from error
     if manifest.format > FORMAT:
         raise BundleError(what, "a later sdtui made it", "update sdtui")

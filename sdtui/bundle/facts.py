@@ -151,7 +151,7 @@ def _compiled(path: Path) -> NetworkFacts:
         text = program.read_text(encoding="utf-8", errors="replace") if program.is_file() else ""
     except OSError as error:
         raise NetworkError(f"cannot load {path.name}", reason(error), "make it readable") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         why = f"its metadata.json does not describe a network: {error}"
         raise NetworkError(f"cannot load {path.name}", why, "get it again") from error
     nbits, encoding = _stored(metadata.storage_precision)

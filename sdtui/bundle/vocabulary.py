@@ -78,7 +78,7 @@ def read_json(file: Path) -> dict[str, Any]:
         return msgspec.json.decode(file.read_bytes(), type=dict[str, Any])
     except OSError as error:
         why = reason(error)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         why = str(error)
     raise BundleError(f"{file} cannot be read", why, "get it again, or remove it")
 

@@ -51,7 +51,7 @@ def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
         Bundle.open(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": 3}', "\xff\xfe"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": 3}', "\xff\xfe", '{"x":' + "[" * 100_000])
 def test_a_corrupt_manifest(copy: Path, text: str) -> None:
     (copy / "bundle.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(BundleError, match=r"bundle\.json: "):

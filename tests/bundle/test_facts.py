@@ -127,6 +127,17 @@ def test_broken_metadata(tmp_path: Path, content: str) -> None:
         read_facts(network)
 
 
+@pytest.mark.parametrize(
+    "shape", ["", "3", "{}", "[", "[Infinity]", "[1e400]", "[-1]", "[1.5]", f"[{1 << 90}]", "[" * 100_000]
+)
+def test_broken_shapes_in_metadata(tmp_path: Path, shape: str) -> None:
+    network = compiled(tmp_path / "U.mlmodelc", {"x": [1]}, {})
+    file = network / "metadata.json"
+    file.write_text(file.read_text().replace('"[1]"', json.dumps(shape)))
+    with pytest.raises(NetworkError, match=r"its metadata\.json does not describe arrays"):
+        read_facts(network)
+
+
 @pytest.mark.parametrize("version", ["x", [7], None])
 def test_broken_details_in_metadata(tmp_path: Path, version: object) -> None:
     network = compiled(tmp_path / "U.mlmodelc", {}, {}, specificationVersion=version)

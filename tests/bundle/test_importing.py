@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sdtui.bundle import Bundle, BundleError, verify
 from sdtui.bundle import adoption as adoption_module
@@ -20,6 +24,7 @@ from sdtui.bundle.importing import How, import_model
 from sdtui.bundle.linking import place_file
 from sdtui.bundle.tokenizer import Tokenizer
 from sdtui.diffusion.pipeline import Pipeline
+from sdtui.errors import SdtuiError
 from sdtui.files import LEFT_BEHIND
 from sdtui.request import GenerationRequest
 from sdtui.runtime import NetworkError
@@ -545,3 +550,37 @@ def test_what_a_killed_import_left_is_swept(theirs: Path, models: Path) -> None:
     import_model(resources(theirs), models)
     assert not old.exists()
     assert new.exists(), "somebody may be at it"
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+shapes = st.lists(st.integers(-2, 1 << 70) | st.floats(), max_size=5).map(json.dumps) | st.text(max_size=8)
+
+
+@settings(max_examples=40)
+@given(
+    stem=st.sampled_from(sorted(SD)),
+    field=st.sampled_from(
+        ["specificationVersion", "mlProgramOperationTypeHistogram", "version", "inputSchema"]
+    ),
+    content=anything,
+    shape=st.none() | shapes,
+)
+def test_whatever_metadata_says_is_taken_or_refused(
+    stem: str, field: str, content: Any, shape: str | None
+) -> None:
+    """A stranger's JSON can only lead to a bundle or to one line."""
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = resources(Path(folder) / "theirs")
+        file = theirs / f"{stem}.mlmodelc" / "metadata.json"
+        description = json.loads(file.read_text())
+        if shape is None:
+            description[0][field] = content
+        else:
+            description[0]["inputSchema"][0]["shape"] = shape
+        file.write_text(json.dumps(description))
+        with contextlib.suppress(SdtuiError):
+            Bundle.open(import_model(theirs, Path(folder) / "models").bundle.path)
