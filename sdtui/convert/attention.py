@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from sdtui.conversion import Attention
 from sdtui.convert.channel_norm import channel_layer_norm, register_conversion
+from sdtui.convert.sharing import sharing_weights
 from sdtui.convert.source import ConversionError
 
 QUERY_BLOCK = 512
@@ -27,16 +28,17 @@ QUERY_BLOCK = 512
 
 
 def rearrange(module: nn.Module, implementation: Attention) -> nn.Module:
-    """Give a UNet2DConditionModel or ControlNetModel this attention; it is changed, and returned.
+    """A UNet2DConditionModel or ControlNetModel with this attention; it takes and answers the same.
 
-    ORIGINAL leaves it as it is. The other two replace its spatial transformers by ones that take the
-    same and answer the same; their weights keep their names and are views of what was there, the
-    linear ones as (O, I, 1, 1). Raises :class:`ConversionError` for layers that have no such form,
-    before anything is changed.
+    ORIGINAL is the module itself. For the other two it is a copy whose spatial transformers are
+    replaced; the weights keep their names and are the very tensors of ``module``, or views of them
+    where a linear layer's (O, I) becomes (O, I, 1, 1). Raises :class:`ConversionError` for layers that
+    have no such form.
     """
     if implementation == "ORIGINAL":
         return module
     register_conversion()
+    module = sharing_weights(module)
     block = QUERY_BLOCK if implementation == "SPLIT_EINSUM_V2" else None
     found = [
         (parent, name, child)
@@ -45,9 +47,8 @@ def rearrange(module: nn.Module, implementation: Attention) -> nn.Module:
         if isinstance(child, Transformer2DModel)
     ]
     _refuse_other_attention(module, [transformer for _, _, transformer in found], implementation)
-    rearranged = [(parent, name, SpatialTransformer(child, block)) for parent, name, child in found]
-    for parent, name, transformer in rearranged:
-        parent.register_module(name, transformer)
+    for parent, name, transformer in found:
+        parent.register_module(name, SpatialTransformer(transformer, block))
     return module
 
 

@@ -21,6 +21,8 @@ from transformers import (
 
 from sdtui.convert.networks.conditions import Shape
 
+torch.set_num_threads(1)  # networks this small only lose time to a second thread
+
 LATENT = 8
 TOKENS = 12
 VOCABULARY = 60
@@ -49,6 +51,14 @@ SDXL: dict[str, Any] = {
     "addition_time_embed_dim": 4,
     "projection_class_embeddings_input_dim": POOLED + 6 * 4,
 }
+ONE_LEVEL: dict[str, Any] = {
+    "block_out_channels": (8,),
+    "down_block_types": ("CrossAttnDownBlock2D",),
+    "up_block_types": ("CrossAttnUpBlock2D",),
+    "mid_block_type": None,
+    "transformer_layers_per_block": 1,
+}
+"""As few operations as a UNet can have."""
 REFINER: dict[str, Any] = {**SDXL, "projection_class_embeddings_input_dim": POOLED + 5 * 4}
 
 
@@ -156,7 +166,7 @@ def mmdit(**overrides: Any) -> SD3Transformer2DModel:
 
 
 def safety_checker() -> StableDiffusionSafetyChecker:
-    """The safety checker, with thresholds that some pictures exceed."""
+    """The safety checker, with concepts that differ, and that nothing shows."""
     config = CLIPConfig(
         vision_config=CLIPVisionConfig(
             hidden_size=16,
@@ -168,4 +178,10 @@ def safety_checker() -> StableDiffusionSafetyChecker:
         ).to_dict(),
         projection_dim=POOLED,
     )
-    return seeded(lambda: StableDiffusionSafetyChecker(config))
+    checker = seeded(lambda: StableDiffusionSafetyChecker(config))
+    generator = torch.Generator().manual_seed(0)
+    for embeddings in (checker.concept_embeds, checker.special_care_embeds):
+        embeddings.normal_(generator=generator)
+    checker.concept_embeds_weights.fill_(1.1)
+    checker.special_care_embeds_weights.fill_(1.1)
+    return checker

@@ -1,4 +1,4 @@
-"""CLIP and T5: a prompt's tokens to what the denoiser reads.
+"""CLIP's text encoders: a prompt's tokens to what the denoiser reads.
 
 Token numbers are declared float32, as Apple's are: exact up to 2**24, and every binding takes them.
 """
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from sdtui.bundle.manifest import NetworkRole
+from sdtui.convert.networks.positions import FirstRows
+from sdtui.convert.sharing import sharing_weights
 from sdtui.convert.source import Source
 from sdtui.runtime import Array
 
@@ -23,10 +25,9 @@ def clip_text_encoder(module: nn.Module, bos: int, eos: int, token_length: int) 
     ``input_ids`` (1, T) -> ``last_hidden_state`` (1, T, D), after the final layer norm, and
     ``pooled_outputs`` (1, D), that at the first ``eos``.
     """
-    _pool_at(module, eos)
     return Source(
         "text_encoder",
-        _LastLayer(module),
+        _LastLayer(_prepared(module, eos, token_length)),
         _prompts(module, bos, eos, eos, token_length),
         ("last_hidden_state", "pooled_outputs"),
     )
@@ -46,22 +47,24 @@ def clip_text_encoder_xl(
     layer, without the final layer norm; ``pooled_outputs`` (1, P), the final state at the first
     ``eos``, projected where the module has a projection.
     """
-    _pool_at(module, eos)
     return Source(
         role,
-        _PenultimateLayer(module),
+        _PenultimateLayer(_prepared(module, eos, token_length)),
         _prompts(module, bos, eos, pad, token_length),
         ("hidden_embeds", "pooled_outputs"),
     )
 
 
-def _pool_at(module: nn.Module, eos: int) -> None:
-    """Let CLIP pool at ``eos`` itself.
+def _prepared(module: nn.Module, eos: int, token_length: int) -> nn.Module:
+    """A copy that pools at ``eos`` and adds the positions as they lie there.
 
-    Old configurations make it pool at the highest token, which a textual inversion's new tokens are.
+    Old configurations make CLIP pool at the highest token, which a textual inversion's new tokens are.
     """
+    module = sharing_weights(module)
     encoder: Any = getattr(module, "text_model", module)
     encoder.eos_token_id = eos
+    encoder.embeddings.position_embedding = FirstRows(encoder.embeddings.position_embedding, token_length)
+    return module
 
 
 def _prompts(module: nn.Module, bos: int, eos: int, pad: int, length: int) -> tuple[dict[str, Array], ...]:
