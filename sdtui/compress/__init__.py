@@ -1,0 +1,1 @@
+"""Smaller networks: which weight can do with how few bits, measured, chosen and applied."""
