@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from sdtui.convert.checkpoint.checkpoint import Checkpoint, open_checkpoint
-from sdtui.convert.checkpoint.fuse import fuse
+from sdtui.convert.checkpoint.fusing import fuse
 from sdtui.convert.source import ConversionError
 from tests.convert import checkpoints
 from tests.convert.checkpoints import WORDS

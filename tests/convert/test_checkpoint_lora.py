@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sdtui.conversion import Fused
 from sdtui.convert.checkpoint.checkpoint import Checkpoint, open_checkpoint
-from sdtui.convert.checkpoint.fuse import fuse
+from sdtui.convert.checkpoint.fusing import fuse
 from sdtui.convert.checkpoint.ldm_names import unet_modules
 from sdtui.convert.source import ConversionError
 from tests.convert import checkpoints
