@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sdtui.bundle.manifest import Adapter
 from sdtui.conversion import Fused
-from sdtui.convert.checkpoint.checkpoint import Checkpoint
+from sdtui.convert.checkpoint.checkpoint import Checkpoint, Progress, silent
 from sdtui.convert.checkpoint.component import Component
 from sdtui.convert.checkpoint.deferred import defer, materialise
 from sdtui.convert.checkpoint.embeddings import ENCODERS, Embedding, read_embedding
@@ -35,7 +35,11 @@ TABLE = "token_embedding.weight"
 
 
 def fuse(
-    checkpoint: Checkpoint, loras: Sequence[Fused], embeddings: Sequence[str], workspace: Path
+    checkpoint: Checkpoint,
+    loras: Sequence[Fused],
+    embeddings: Sequence[str],
+    workspace: Path,
+    progress: Progress = silent,
 ) -> tuple[Checkpoint, list[Adapter]]:
     """``checkpoint`` with LoRAs added to its weights, and words to its vocabulary.
 
@@ -59,10 +63,10 @@ def fuse(
         )
         for path, word in zip(embeddings, words, strict=True)
     ]
-    parts = {
-        name: _fused(component, found, words, adapters, checkpoint, workspace)
-        for name, component in checkpoint.parts.items()
-    }
+    parts = {}
+    for index, (name, component) in enumerate(checkpoint.parts.items()):
+        progress(f"fusing {name.replace('_', ' ')}", index / len(checkpoint.parts))
+        parts[name] = _fused(component, found, words, adapters, checkpoint, workspace)
     tokenizers = dict(checkpoint.tokenizers)
     for encoder in _widths(checkpoint) if words else ():
         tokenizer = encoder.replace("text_encoder", "tokenizer")
