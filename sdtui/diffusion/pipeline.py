@@ -22,6 +22,7 @@ from sdtui.diffusion.noise import Noise
 from sdtui.diffusion.schedulers import import_schedulers, make_scheduler, read_scheduler_config
 from sdtui.request import ComputeUnits, GenerationRequest, Precision
 from sdtui.runtime import Network, load_network
+from sdtui.runtime.chained import ChainedNetwork
 
 OnEvent = Callable[[PipelineEvent], None]
 Load = Callable[[Path, ComputeUnits, Precision], Network]
@@ -156,6 +157,12 @@ class Pipeline:
     def _warm_up(self, on_event: OnEvent, cancelled: Callable[[], bool]) -> _Loaded:
         if self._loaded:
             return self._loaded
+        if self.bundle.manifest.family != "sd":
+            raise DiffusionError(
+                f"{self.bundle.name} makes no pictures yet",
+                f"this version of sdtui cannot run its family, {self.bundle.manifest.family}",
+                "choose a Stable Diffusion 1 or 2 model",
+            )
         tokenizer = Tokenizer(self.bundle)
         networks: dict[NetworkRole, Network] = {}
         try:
@@ -163,7 +170,7 @@ class Pipeline:
                 if cancelled():
                     raise Cancelled
                 on_event(Loading(role, index, len(ROLES)))
-                networks[role] = self._load(self.bundle.network(role), self.compute_units, self.precision)
+                networks[role] = self._open(role)
         except BaseException:
             for network in networks.values():
                 network.close()
@@ -171,6 +178,17 @@ class Pipeline:
         family = StableDiffusion(tokenizer, networks["text_encoder"], networks["unet"])
         self._loaded = _Loaded(networks, family)
         return self._loaded
+
+    def _open(self, role: NetworkRole) -> Network:
+        first, *second = self.bundle.halves(role)
+        network = self._load(first, self.compute_units, self.precision)
+        try:
+            for half in second:
+                network = ChainedNetwork(network, self._load(half, self.compute_units, self.precision))
+        except BaseException:
+            network.close()
+            raise
+        return network
 
     def _complete(self, request: GenerationRequest) -> GenerationRequest:
         """``request`` with model and size filled in. Raises :class:`DiffusionError` for another size."""
