@@ -7,6 +7,8 @@ both below ``original``, ``split_einsum`` and ``split_einsum_v2``.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -20,6 +22,8 @@ from sdtui.files import reason
 ENDINGS = (".mlpackage", ".mlmodelc")
 _DEPTH = 4
 """How far below the folder that was named a model may lie."""
+_LISTED = 5
+"""How many models are told when only one can be meant."""
 
 _APPLE_PARTS: Mapping[str, NetworkRole] = {
     "text_encoder": "text_encoder",
@@ -68,7 +72,7 @@ def find_model(path: Path) -> Path:
         why = "that is a file, not a folder" if path.exists() else "there is no such folder"
         raise BundleError(f"{path} cannot be imported", why, "give the folder of a model")
     try:
-        found = list(_models(path, _DEPTH))
+        found = list(itertools.islice(_models(path, _DEPTH), _LISTED + 1))
     except OSError as error:
         raise BundleError(f"{path} cannot be imported", reason(error), "make it readable") from error
     if not found:
@@ -78,7 +82,8 @@ def find_model(path: Path) -> Path:
             "give the folder of a Core ML model",
         )
     if len(found) > 1:
-        names = ", ".join(folder.relative_to(path).as_posix() for folder in found)
+        names = ", ".join(folder.relative_to(path).as_posix() for folder in found[:_LISTED])
+        names += ", ..." * (len(found) > _LISTED)
         raise BundleError(
             f"{path} cannot be imported", f"it holds several models: {names}", "give the path of one"
         )
@@ -136,9 +141,19 @@ def _models(folder: Path, depth: int) -> Iterator[Path]:
     if (folder / MANIFEST_FILE).is_file() or any(_known(path.stem) for path in _networks(folder)):
         yield folder
     elif depth:
-        for below in sorted(folder.iterdir()):
-            if below.is_dir() and not below.name.startswith(".") and below.suffix not in ENDINGS:
+        for below in sorted(filter(_may_hold_models, folder.iterdir())):
+            with contextlib.suppress(PermissionError):
                 yield from _models(below, depth - 1)
+
+
+def _may_hold_models(path: Path) -> bool:
+    """Not networks, which are folders too, nor what is hidden, nor where links lead."""
+    return (
+        path.is_dir()
+        and not path.is_symlink()
+        and not path.name.startswith(".")
+        and path.suffix not in ENDINGS
+    )
 
 
 def _known(stem: str) -> bool:

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 from coremltools.models.utils import bisect_model
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sdtui.bundle import Bundle, BundleError, verify
+from sdtui.bundle import Bundle, BundleError, locate, reference, verify
 from sdtui.bundle import adoption as adoption_module
 from sdtui.bundle.clip import write_clip_tokenizer
 from sdtui.bundle.importing import How, import_model
@@ -29,6 +29,7 @@ from sdtui.errors import SdtuiError
 from sdtui.files import LEFT_BEHIND
 from sdtui.request import GenerationRequest
 from sdtui.runtime import NetworkError
+from sdtui.settings import places
 from tests.bundle.foreign import SD, Shapes, apple_folder, compiled, resources, with_vocabulary
 from tests.tiny import TOKENS
 
@@ -518,6 +519,27 @@ def test_names_that_cannot_be(theirs: Path, models: Path, name: str) -> None:
     assert not models.exists()
 
 
+@settings(max_examples=30)
+@given(
+    folder=st.text(
+        st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=40
+    )
+)
+@example(folder="starter-2")
+@example(folder="--move")
+@example(folder=" ")
+def test_a_model_is_found_again_whatever_its_folder_is_called(folder: str, tiny_bundle: Path) -> None:
+    if folder in (".", "..") or folder.startswith("."):
+        return
+    with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SDTUI_HOME", f"{place}/home")
+        theirs = with_vocabulary(tiny_bundle, resources(Path(place) / folder))
+        bundle = import_model(theirs, places().models).bundle
+        assert locate(reference(bundle)) == bundle.path
+        assert bundle.path.parent == places().models
+        assert not bundle.path.name.startswith(("-", "."))
+
+
 def test_a_name_that_is_taken(theirs: Path, models: Path) -> None:
     resources(theirs)
     first = import_model(theirs, models).bundle
@@ -597,11 +619,11 @@ shapes = st.lists(st.integers(-2, 1 << 70) | st.floats(), max_size=5).map(json.d
     shape=st.none() | shapes,
 )
 def test_whatever_metadata_says_is_taken_or_refused(
-    stem: str, field: str, content: Any, shape: str | None
+    stem: str, field: str, content: Any, shape: str | None, tiny_bundle: Path
 ) -> None:
     """A stranger's JSON can only lead to a bundle or to one line."""
     with tempfile.TemporaryDirectory() as folder:
-        theirs = resources(Path(folder) / "theirs")
+        theirs = with_vocabulary(tiny_bundle, resources(Path(folder) / "theirs"))
         file = theirs / f"{stem}.mlmodelc" / "metadata.json"
         description = json.loads(file.read_text())
         if shape is None:

@@ -114,6 +114,26 @@ def test_a_tree_of_the_hub_asks_which(tmp_path: Path) -> None:
     assert find_model(tmp_path) == tmp_path / "split_einsum" / "packages"
 
 
+def test_only_some_of_many_models_are_told(tmp_path: Path) -> None:
+    for number in range(9):
+        network(tmp_path / f"model-{number}" / "Unet.mlmodelc")
+    with pytest.raises(BundleError, match=r"model-3, model-4, \.\.\., give the path of one"):
+        find_model(tmp_path)
+
+
+def test_where_models_are_not_looked_for(tmp_path: Path) -> None:
+    """In what is hidden, in networks, deeper than any tree of the Hub, and where links lead."""
+    elsewhere = network(tmp_path / "elsewhere" / "Unet.mlmodelc").parent
+    theirs = tmp_path / "theirs"
+    for folder in (".hidden", "Other.mlpackage", "a/b/c/d/e"):
+        network(theirs / folder / "Unet.mlmodelc")
+    (theirs / "link").symlink_to(elsewhere)
+    with pytest.raises(BundleError, match="no bundle"):
+        find_model(theirs)
+    found = network(theirs / "a" / "b" / "c" / "d" / "Unet.mlmodelc").parent
+    assert find_model(theirs) == found
+
+
 def test_what_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="there is no such folder"):
         find_model(tmp_path / "nowhere")
