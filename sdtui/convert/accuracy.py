@@ -30,11 +30,13 @@ def measure(
     precision: Precision = "fp32",
     *,
     second_half: Path | None = None,
+    function: str | None = None,
     on_probe: Callable[[float], None] = lambda _: None,
 ) -> float:
     """The lowest PSNR in dB over all probes and outputs of ``package`` on the portable runtime.
 
-    ``second_half`` continues the package where the network is cut in two. ``on_probe`` hears which
+    ``second_half`` continues the package where the network is cut in two; ``function`` is the one to
+    run of several. ``on_probe`` hears which
     part of the work is done.
     """
     steps = 2 * len(source.probes)
@@ -42,9 +44,9 @@ def measure(
     for probe in source.probes:
         references.append(source.predict(probe))
         on_probe(len(references) / steps)
-    network: Network = PortableNetwork(package, "cpu-only", precision)
+    network: Network = PortableNetwork(package, "cpu-only", precision, function)
     if second_half is not None:
-        network = ChainedNetwork(network, PortableNetwork(second_half, "cpu-only", precision))
+        network = ChainedNetwork(network, PortableNetwork(second_half, "cpu-only", precision, function))
     try:
         ratios = []
         for done, (probe, reference) in enumerate(zip(source.probes, references, strict=True), 1):

@@ -26,15 +26,20 @@ class PortableNetwork:
 
     ``precision`` is that of the operations that multiply, where the program declares fp16; what it
     declares as fp32 is computed in fp32. ``auto`` is fp16 on CUDA, bf16 on a processor that has it,
-    else fp32. Raises :class:`NetworkError` when the path holds no network, or a broken one.
+    else fp32. ``function`` is the one to run of several, None for the default one. Raises
+    :class:`NetworkError` when the path holds no network, or a broken one.
     """
 
     def __init__(
-        self, path: Path, compute_units: ComputeUnits = "all", precision: Precision = "auto"
+        self,
+        path: Path,
+        compute_units: ComputeUnits = "all",
+        precision: Precision = "auto",
+        function: str | None = None,
     ) -> None:
         self._device = _device(compute_units)
         half = _half(precision, self._device)
-        package = open_package(path)
+        package = open_package(path, function)
         self._name = path.name
         self.inputs: Mapping[str, TensorSpec] = package.inputs
         self.outputs: Mapping[str, TensorSpec] = package.outputs

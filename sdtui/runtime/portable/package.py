@@ -70,10 +70,10 @@ def reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def open_package(path: Path) -> Package:
+def open_package(path: Path, function: str | None = None) -> Package:
     """Read what a ``.mlpackage`` says about its network; weights are read when asked for.
 
-    Raises NetworkError when there is no such package, or a broken one.
+    ``function`` is the one wanted of several, None for the default one. Raises NetworkError when there is no such package, or a broken one.
     """
     if not path.exists():
         raise NetworkError(f"cannot load {path.name}", f"{path} does not exist", "check the path")
@@ -89,7 +89,7 @@ def open_package(path: Path) -> Package:
         )
     with reading(path):
         file = _model_file(path)
-        model = read_model(file.read_bytes())
+        model = read_model(file.read_bytes(), function)
         declared = {value.name: value for value in model.function.inputs}
         made = {output.name: output for op in model.function.operations for output in op.outputs}
         inputs = _specs(model.inputs, declared)

@@ -29,14 +29,17 @@ _MAX_SIZE = 1 << 40
 _NOT_A_TENSOR = TensorType("none", ())
 
 
-def read_model(data: bytes) -> Model:
-    """Decode a serialized Core ML model. Raises MalformedError unless it is a readable ML Program."""
+def read_model(data: bytes, function: str | None = None) -> Model:
+    """Decode a serialized Core ML model, its default function or the one called ``function``.
+
+    Raises MalformedError unless it is a readable ML Program that has such a function.
+    """
     message = decode(SCHEMA, "Model", data)
     if "mlProgram" not in message:
         kind = next((kind for kind in ("pipeline", "neuralNetwork") if kind in message), "something else")
         raise MalformedError(f"it is a model of another kind ({kind}), not an ML Program")
     description = message.get("description", {})
-    name = description.get("defaultFunctionName", "")
+    name = function or description.get("defaultFunctionName", "")
     features = next(
         (function for function in description.get("functions", ()) if function.get("name") == name),
         description,

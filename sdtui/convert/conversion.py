@@ -1,0 +1,173 @@
+"""A conversion from request to bundle: a plan, a process for each network, and the parts put together.
+
+Light: what is heavy runs in :mod:`sdtui.convert.step`, so that this process stays small for hours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from sdtui.bundle.bundle import MANIFEST_FILE, Bundle
+from sdtui.bundle.manifest import Manifest, NetworkEntry, NetworkRole
+from sdtui.conversion import (
+    ConversionEvent,
+    ConversionReport,
+    ConversionRequest,
+    Forecast,
+    NetworkReport,
+    Stage,
+)
+from sdtui.convert.pace import Pace
+from sdtui.convert.plan import Plan
+from sdtui.convert.running import run_step
+from sdtui.convert.workspace import Workspace
+from sdtui.errors import SdtuiError
+from sdtui.files import reason
+
+OnEvent = Callable[[ConversionEvent], None]
+Cancelled = Callable[[], bool]
+
+
+class ConversionStoppedError(SdtuiError):
+    """There is no bundle: it cannot be written, or another conversion is at work on it."""
+
+
+def forecast(request: ConversionRequest, cancelled: Cancelled = lambda: False) -> Forecast:
+    """What ``request`` will take, of which nothing is kept but what had to be unpacked to know.
+
+    Raises SdtuiError; KeyboardInterrupt when it was cancelled.
+    """
+    with _workspace(request) as workspace:
+        return _plan(workspace, request, lambda _: None, cancelled).forecast
+
+
+def convert(
+    request: ConversionRequest, on_event: OnEvent, cancelled: Cancelled = lambda: False
+) -> ConversionReport:
+    """Make the bundle of ``request`` at its output, which appears whole or not at all.
+
+    ``on_event`` hears the forecast, how far it is, each network's report. When it is ``cancelled``,
+    fails or is killed, what is done is kept beside the output and the same request goes on from there.
+    Raises SdtuiError; KeyboardInterrupt when it was cancelled.
+    """
+    started = time.monotonic()
+    output = Path(request.output).expanduser().absolute()
+    with _workspace(request) as workspace:
+        plan = _plan(workspace, request, on_event, cancelled)
+        on_event(plan.forecast)
+        reports = _make(workspace, plan, on_event, cancelled)
+        with _writing(output):
+            _assemble(workspace, plan, request)
+            workspace.bundle.rename(output)
+        workspace.remove()
+    return ConversionReport(
+        path=str(output),
+        source=plan.manifest.source,
+        family=plan.manifest.family,
+        seconds=round(time.monotonic() - started, 1),
+        networks=reports,
+        warnings=[*plan.warnings, *plan.forecast.warnings],
+    )
+
+
+@contextlib.contextmanager
+def _workspace(request: ConversionRequest) -> Iterator[Workspace]:
+    """The workspace of ``request``, ours alone; one that holds nothing worth keeping goes afterwards."""
+    output = Path(request.output).expanduser().absolute()
+    if output.exists() or output.is_symlink():
+        raise ConversionStoppedError(
+            f"{output} cannot be made", "it is there already", "choose another place, or remove it"
+        )
+    workspace = Workspace.beside(output)
+    with _writing(output):
+        workspace.root.mkdir(parents=True, exist_ok=True)
+        lock = os.open(workspace.root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConversionStoppedError(
+                f"{output} cannot be made", "another conversion is making it", "wait for that one"
+            ) from error
+        with _writing(output):
+            workspace.begin(request)
+        yield workspace
+    finally:
+        if not workspace.has_work:
+            workspace.remove()
+        os.close(lock)
+
+
+def _plan(workspace: Workspace, request: ConversionRequest, on_event: OnEvent, cancelled: Cancelled) -> Plan:
+    started = time.monotonic()
+
+    def on_progress(stage: str, _fraction: float) -> None:
+        on_event(Stage("", stage, 0.0, round(time.monotonic() - started, 1), None))
+
+    run_step(workspace.root, None, on_progress, cancelled)
+    del request
+    return workspace.plan
+
+
+def _make(workspace: Workspace, plan: Plan, on_event: OnEvent, cancelled: Cancelled) -> list[NetworkReport]:
+    """Make the networks that are not there yet, one after the other."""
+    pace = Pace(plan, {network.key for network in plan.networks if workspace.made(network.key)})
+    reports: list[NetworkReport] = []
+    for network in plan.networks:
+        made = workspace.made(network.key)
+        if made is None:
+
+            def on_progress(stage: str, fraction: float, key: str = network.key) -> None:
+                on_event(pace.at(key, stage, fraction))
+
+            run_step(workspace.root, network.key, on_progress, cancelled)
+            made = workspace.made(network.key)
+            pace.done(network.key)
+        assert made is not None
+        for report in made.reports:
+            on_event(report)
+        reports += made.reports
+    return reports
+
+
+def _assemble(workspace: Workspace, plan: Plan, request: ConversionRequest) -> None:
+    """Move the packages to the bundle and write its manifest. Done twice, it ends the same."""
+    networks: dict[NetworkRole, NetworkEntry] = {}
+    controlnets: dict[str, NetworkEntry] = {}
+    for network in plan.networks:
+        made = workspace.made(network.key)
+        assert made is not None
+        if network.name is not None:
+            controlnets[network.name] = made.entries["controlnet"]
+        else:
+            networks |= made.entries
+        for package in sorted(workspace.converted(network.key).rglob("*.mlpackage")):
+            place = workspace.bundle / package.relative_to(workspace.converted(network.key))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            package.rename(place)
+    manifest: Manifest = msgspec.structs.replace(plan.manifest, networks=networks, controlnets=controlnets)
+    content = msgspec.json.format(msgspec.json.encode(manifest)) + b"\n"
+    (workspace.bundle / MANIFEST_FILE).write_bytes(content)
+    if request.swift_resources:
+        from sdtui.bundle.swift import write_swift_resources
+
+        shutil.rmtree(workspace.bundle / "Resources", ignore_errors=True)
+        write_swift_resources(Bundle.open(workspace.bundle), workspace.bundle / "Resources")
+
+
+@contextlib.contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConversionStoppedError(
+            f"{output} cannot be written", reason(error), "choose another place, or make room"
+        ) from error
