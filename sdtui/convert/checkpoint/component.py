@@ -33,6 +33,9 @@ CLASSES: Mapping[str, str] = {
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32)
 
+MOST_POSITIONS = 1 << 30
+"""Numbers in a table of positions that no file holds; Stable Diffusion 3.5 has 0.2 << 30."""
+
 _SUPERFLUOUS = {
     "CLIPTextModel": r"text_projection\.weight|logit_scale|vision_model\..*|visual_projection\..*",
     "T5EncoderModel": r"decoder\..*|lm_head\..*",
@@ -123,6 +126,8 @@ class Component:
         try:
             with torch.device("meta"), _at_most(2 * most + 64), _quiet():
                 config = _architecture(self.config)
+                if _most_layers(config) > most:
+                    raise ValueError("it asks for more layers than there are weights")
                 if hasattr(kind, "from_config"):
                     module = kind.from_config(config)
                 else:
@@ -174,6 +179,13 @@ def _architecture(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _most_layers(config: Mapping[str, Any]) -> int:
+    """The largest number of layers in ``config``: diffusers makes lists of that length."""
+    counts = [value for name, value in config.items() if "layers" in name]
+    flat = [each for value in counts for each in (value if isinstance(value, list | tuple) else [value])]
+    return max((each for each in flat if isinstance(each, int)), default=0)
+
+
 _OLD_ATTENTION = (
     (".query.", ".to_q."),
     (".key.", ".to_k."),
@@ -215,6 +227,12 @@ def _fill_buffers(module: nn.Module) -> None:
             if name == "position_ids":
                 content = torch.arange(buffer.shape[-1]).expand(1, -1)
             elif name == "pos_embed":
+                if buffer.numel() > MOST_POSITIONS:
+                    raise ConversionError(
+                        f"a {type(module).__name__} cannot be read",
+                        f"its positions are {tuple(buffer.shape)}",
+                        "give a checkpoint whose weights fit its configuration",
+                    )
                 place: Any = owner
                 content = get_2d_sincos_pos_embed(
                     buffer.shape[-1],

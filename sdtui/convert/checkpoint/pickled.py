@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,12 @@ def load_pickled(file: Path) -> dict[str, Tensor]:
 def unpickle(file: Path) -> Any:
     """What ``file`` holds: tensors, numbers, text, and containers of them."""
     try:
-        try:
-            return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        except (RuntimeError, ValueError):  # the format before torch 1.6 cannot be mapped
-            return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch remarks on pickles that it is about to refuse
+            try:
+                return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+            except (RuntimeError, ValueError):  # the format before torch 1.6 cannot be mapped
+                return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ConversionError(
             f"{file} is not read",

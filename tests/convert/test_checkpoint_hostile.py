@@ -1,0 +1,585 @@
+"""Broken and malicious sources: one line, nothing run, nothing left behind."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sdtui.conversion import Fused
+from sdtui.convert.checkpoint import safetensors_file
+from sdtui.convert.checkpoint.checkpoint import open_checkpoint, open_component
+from sdtui.convert.checkpoint.fusing import fuse
+from sdtui.convert.checkpoint.pickled import load_pickled
+from sdtui.convert.checkpoint.safetensors_file import map_tensors, read_header, write_tensors
+from sdtui.convert.source import ConversionError
+from tests.convert import checkpoints, ldm
+from tests.tiny import write_tokenizer
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    vocabulary = len(write_tokenizer(tmp_path_factory.mktemp("vocabulary")))
+    return checkpoints.save_folder(
+        tmp_path_factory.mktemp("model"), "sd", checkpoints.networks("sd", vocabulary)
+    )
+
+
+@pytest.fixture
+def pipeline(original: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(original, tmp_path / "model")
+
+
+def refusal(source: Path, workspace: Path) -> ConversionError:
+    """Why ``source`` cannot be opened, or one of its modules not be made."""
+    with pytest.raises(ConversionError) as caught:
+        checkpoint = open_checkpoint(str(source), workspace)
+        for name in checkpoint.components:
+            checkpoint.component(name).module()
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+    assert not [path for path in workspace.glob("*") if path.name != ".lock"]
+    return caught.value
+
+
+# ---- safetensors ---------------------------------------------------------------------------
+
+
+def safetensors(header: Any, body: bytes = b"", length: int | None = None) -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return (len(text) if length is None else length).to_bytes(8, "little") + text + body
+
+
+def entry(dtype: Any = "F32", shape: Any = (2,), offsets: Any = (0, 8)) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}
+
+
+EIGHT = bytes(8)
+LIES = {
+    "empty": b"",
+    "cut in the length": b"\x01\x00",
+    "absurd length": safetensors(b"{}", length=1 << 62),
+    "length beyond the file": safetensors({"a": entry()}, EIGHT, length=5000),
+    "no JSON": safetensors(b"{" * 30),
+    "nested": safetensors(b"[" * 100_000),
+    "not UTF-8": safetensors(b'{"\xff": 1}'),
+    "a list": safetensors([1]),
+    "names twice": safetensors(
+        b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},'
+        b'"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}',
+        EIGHT,
+    ),
+    "truncated": safetensors({"a": entry()}, bytes(7)),
+    "longer": safetensors({"a": entry()}, bytes(9)),
+    "beyond the file": safetensors({"a": entry(offsets=(8, 16))}, EIGHT),
+    "overlap": safetensors({"a": entry(), "b": entry(offsets=(4, 12))}, bytes(12)),
+    "the same bytes": safetensors({"a": entry(), "b": entry()}, EIGHT),
+    "gap": safetensors({"a": entry(), "b": entry(offsets=(12, 20))}, bytes(20)),
+    "backwards": safetensors({"a": entry(offsets=(8, 0))}, EIGHT),
+    "negative": safetensors({"a": entry(offsets=(-8, 0))}, EIGHT),
+    "negative shape": safetensors({"a": entry(shape=(-2,))}, EIGHT),
+    "huge shape": safetensors({"a": entry(shape=(1 << 40, 1 << 40))}, EIGHT),
+    "number as text": safetensors({"a": entry(shape=("2",))}, EIGHT),
+    "number as fraction": safetensors({"a": entry(shape=(2.0,))}, EIGHT),
+    "a million dimensions": safetensors({"a": entry(shape=(1,) * 1_000_000, offsets=(0, 4))}, bytes(4)),
+    "other shape": safetensors({"a": entry(shape=(3,))}, EIGHT),
+    "unknown type": safetensors({"a": entry(dtype="F128")}, EIGHT),
+    "type as number": safetensors({"a": entry(dtype=32)}, EIGHT),
+    "something more": safetensors({"a": entry() | {"strides": [1]}}, EIGHT),
+    "no entry": safetensors({"a": 1}, EIGHT),
+    "metadata as number": safetensors({"__metadata__": {"a": 1}}),
+    "metadata as list": safetensors({"__metadata__": []}),
+    "huge number": safetensors(b'{"a":' + b"9" * 10_000 + b"}"),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_lying_headers(name: str, pipeline: Path, tmp_path: Path) -> None:
+    (pipeline / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(LIES[name])
+    refusal(pipeline, tmp_path / "work")
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_header_surprises(data: st.DataObject, tmp_path: Path) -> None:
+    """Whatever is changed in a good file: it is read, or refused in one line."""
+    good = safetensors({"a": entry(), "b": entry("F16", (2, 2), (8, 16))}, bytes(range(16)))
+    content = bytearray(good)
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, max(len(content) - 1, 0)))
+        match data.draw(st.sampled_from(("change", "insert", "remove", "cut"))):
+            case "change":
+                content[at : at + 1] = data.draw(st.binary(min_size=1, max_size=1))
+            case "insert":
+                content[at:at] = data.draw(
+                    st.sampled_from([b"0", b"9" * 30, b"-", b"[", b'"', b"\0", b"\xff"])
+                )
+            case "remove":
+                del content[at : at + 1]
+            case _:
+                del content[at:]
+    file = tmp_path / "mutated.safetensors"
+    file.write_bytes(bytes(content))
+    try:
+        tensors = map_tensors(file)
+    except ConversionError as error:
+        assert "\n" not in str(error)
+    else:
+        assert sum(tensor.numel() * tensor.dtype.itemsize for tensor in tensors.values()) <= len(content)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    header=st.dictionaries(
+        st.sampled_from(["a", "b", "__metadata__"]),
+        st.fixed_dictionaries(
+            {
+                "dtype": st.sampled_from(["F32", "F16", "BOOL", "X"]) | JSON,
+                "shape": st.lists(st.integers(-1, 3), max_size=3) | JSON,
+                "data_offsets": st.lists(st.integers(-1, 16), min_size=2, max_size=2) | JSON,
+            }
+        )
+        | JSON,
+    )
+    | JSON
+)
+def test_headers_of_any_shape(header: Any, tmp_path: Path) -> None:
+    file = tmp_path / "shaped.safetensors"
+    file.write_bytes(safetensors(header, EIGHT))
+    try:
+        found = read_header(file)
+    except ConversionError as error:
+        assert "\n" not in str(error)
+    else:
+        assert sum(stored.end - stored.start for stored in found.tensors.values()) == len(EIGHT)
+
+
+def test_what_we_write_others_read(tmp_path: Path) -> None:
+    random = torch.Generator().manual_seed(0)
+    tensors: dict[str, Tensor] = {
+        "scalar": torch.tensor(1.5),
+        "empty": torch.empty(0, 3),
+        "half": torch.randn(3, 5, generator=random).half(),
+        "strided": torch.randn(4, 6, generator=random).T,
+        "odd": torch.tensor([True, False, True]),
+        "after": torch.randn(7, generator=random),
+    }
+    file = tmp_path / "ours.safetensors"
+    write_tensors(file, tensors, {"made": "here"})
+    for read in (load_file(file), map_tensors(file)):
+        assert read.keys() == tensors.keys()
+        assert all(torch.equal(read[name], tensor) for name, tensor in tensors.items())
+    save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()}, tmp_path / "theirs.safetensors"
+    )
+    theirs = map_tensors(tmp_path / "theirs.safetensors")
+    assert all(torch.equal(theirs[name], tensor) for name, tensor in tensors.items())
+
+
+def test_mapped_weights_cannot_change_their_file(tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    write_tensors(file, {"a": torch.ones(1000)})
+    map_tensors(file)["a"].zero_()
+    assert torch.equal(map_tensors(file)["a"], torch.ones(1000))
+
+
+# ---- pickles -------------------------------------------------------------------------------
+
+
+class Bomb:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.file}",)
+
+
+def pickles(fuse: Path) -> Iterator[bytes]:
+    """The same bomb in every wrapping that torch reads."""
+    for wrapping in (Bomb(fuse), {"state_dict": {"a": torch.ones(1), "b": Bomb(fuse)}}):
+        for new in (True, False):
+            stream = io.BytesIO()
+            torch.save(wrapping, stream, _use_new_zipfile_serialization=new)
+            yield stream.getvalue()
+        yield pickle.dumps(wrapping)
+
+
+def test_no_pickle_runs_code(pipeline: Path, tmp_path: Path) -> None:
+    fuse_file = tmp_path / "exploded"
+    weights = pipeline / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.unlink()
+    for content in pickles(fuse_file):
+        pickled = weights.with_suffix(".bin")
+        pickled.write_bytes(content)
+        assert refusal(pipeline, tmp_path / "work").why == "it holds code or objects besides its weights"
+        single = tmp_path / "model.ckpt"
+        single.write_bytes(content)
+        refusal(single, tmp_path / "work")
+        for adapter in ("lora.bin", "word.pt"):
+            (tmp_path / adapter).write_bytes(content)
+    pickled.unlink()
+    weights.symlink_to("nowhere")
+    whole = open_checkpoint(str(_whole(pipeline, weights)), tmp_path / "work")
+    with pytest.raises(ConversionError, match="code or objects"):
+        fuse(whole, [Fused(str(tmp_path / "lora.bin"))], [], tmp_path / "work")
+    with pytest.raises(ConversionError, match="code or objects"):
+        fuse(whole, [], [str(tmp_path / "word.pt")], tmp_path / "work")
+    assert not fuse_file.exists()
+
+
+def _whole(pipeline: Path, weights: Path) -> Path:
+    """``pipeline`` with its UNet's weights again."""
+    weights.unlink()
+    checkpoints.networks("sd", 300)["unet"].save_pretrained(weights.parent)  # type: ignore[operator]
+    return pipeline
+
+
+def test_the_bomb_works(tmp_path: Path) -> None:
+    """Else the test above would show nothing."""
+    pickle.loads(pickle.dumps(Bomb(tmp_path / "exploded")))
+    assert (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK\x03\x04 no zip",
+        b"\x80\x02}q\x00.",
+        b"\x80\x02\x8a\xff",
+        pickle.dumps({"a": 1}),
+        pickle.dumps([1]),
+        pickle.dumps({"state_dict": {"a": "text"}}),
+    ],
+)
+def test_pickles_without_tensors(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "model.bin"
+    file.write_bytes(content)
+    with pytest.raises(ConversionError) as caught:
+        load_pickled(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_tensors_that_are_not_plain(tmp_path: Path) -> None:
+    file = tmp_path / "model.bin"
+    torch.save({"a": torch.eye(3).to_sparse()}, file)
+    with pytest.raises(ConversionError):
+        load_pickled(file)
+
+
+# ---- folders -------------------------------------------------------------------------------
+
+
+def _link_out(folder: Path) -> None:
+    secret = folder.parent / "secret.safetensors"
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").rename(secret)
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").symlink_to(secret)
+
+
+def _link_folder_out(folder: Path) -> None:
+    (folder / "vae").rename(folder.parent / "elsewhere")
+    (folder / "vae").symlink_to(folder.parent / "elsewhere")
+
+
+def _circle(folder: Path) -> None:
+    (folder / "unet" / "config.json").unlink()
+    (folder / "unet" / "config.json").symlink_to("config.json")
+
+
+def _pipe(folder: Path) -> None:
+    (folder / "vae" / "config.json").unlink()
+    os.mkfifo(folder / "vae" / "config.json")
+
+
+def _folder_for_file(folder: Path) -> None:
+    (folder / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    (folder / "vae" / "diffusion_pytorch_model.safetensors").mkdir()
+
+
+def _index_out(folder: Path) -> None:
+    (folder / "vae" / "diffusion_pytorch_model.safetensors").rename(folder / "stray.safetensors")
+    index = {"weight_map": {"a": "../stray.safetensors"}}
+    (folder / "vae" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def _index_of_nothing(folder: Path) -> None:
+    (folder / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    (folder / "vae" / "diffusion_pytorch_model.safetensors.index.json").write_text('{"weight_map": []}')
+
+
+def _written(name: str, content: bytes) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        (folder / name).write_bytes(content)
+
+    return write
+
+
+def _changed(name: str, **changes: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        file = folder / name
+        file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+    return change
+
+
+def _removed(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a link out": (_link_out, "leads out of its folder"),
+    "a folder that is a link out": (_link_folder_out, "leads out of its folder"),
+    "a circle of links": (_circle, "cannot be read"),
+    "a pipe": (_pipe, "not a regular file"),
+    "a folder for a file": (_folder_for_file, "not a regular file"),
+    "an index that points out": (_index_out, "its index names"),
+    "an index of nothing": (_index_of_nothing, "it lists no weights"),
+    "no index": (_removed("model_index.json"), "no model_index.json"),
+    "no scheduler": (_removed("scheduler/scheduler_config.json"), "no scheduler"),
+    "no configuration": (_removed("unet/config.json"), "no unet/config.json"),
+    "no weights": (_removed("unet/diffusion_pytorch_model.safetensors"), "no weights"),
+    "other bytes": (_written("unet/config.json", b"\xff\xfe{}"), "not JSON"),
+    "other JSON": (_written("unet/config.json", b"[]"), "not a JSON object"),
+    "nested JSON": (_written("model_index.json", b"[" * 200_000), "not JSON"),
+    "long numbers": (_written("unet/config.json", b'{"a":' + b"9" * 9999 + b"}"), "not JSON"),
+    "a thousand million channels": (
+        _changed("unet/config.json", block_out_channels=[10**9, 10**9]),
+        "the unet",
+    ),
+    "a thousand million layers": (
+        _changed("text_encoder/config.json", num_hidden_layers=10**9),
+        "more layers than there are weights",
+    ),
+    "more layers than weights": (
+        _changed("text_encoder/config.json", num_hidden_layers=30),
+        "far more weights",
+    ),
+    "a thousand million blocks": (_changed("unet/config.json", layers_per_block=10**9), "more layers"),
+    "a thousand million blocks in blocks": (
+        _changed("unet/config.json", transformer_layers_per_block=[1, 10**9]),
+        "more layers",
+    ),
+    "a thousand million words": (_changed("text_encoder/config.json", vocab_size=10**9), "not (1000000000"),
+    "no channels": (_changed("unet/config.json", block_out_channels=[]), "the unet"),
+    "channels as text": (_changed("unet/config.json", block_out_channels="wide"), "the unet"),
+    "a number for a list": (_changed("vae/config.json", down_block_types=3), "the vae"),
+    "blocks that are code": (_changed("unet/config.json", down_block_types=["os.system"] * 2), "the unet"),
+    "layers as text": (_changed("text_encoder/config.json", num_hidden_layers="two"), "the text encoder"),
+    "heads that do not divide": (
+        _changed("text_encoder/config.json", num_attention_heads=7),
+        "the text encoder",
+    ),
+    "a class of another kind": (
+        _changed("model_index.json", unet=["os", "system"]),
+        "its UNet is a system",
+    ),
+    "another family": (
+        _changed("model_index.json", unet=["diffusers", "UNetSpatioTemporalConditionModel"]),
+        "UNetSpatioTemporal",
+    ),
+    "another condition": (_changed("unet/config.json", addition_embed_type="image"), "conditioned on image"),
+    "no networks": (_written("model_index.json", b"{}"), "neither a UNet nor a transformer"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_folders(name: str, pipeline: Path, tmp_path: Path) -> None:
+    spoil, why = BROKEN[name]
+    spoil(pipeline)
+    assert why in str(refusal(pipeline, tmp_path / "work"))
+
+
+def test_absurd_sizes_take_no_memory(original: Path, tmp_path: Path) -> None:
+    """In a process that may have 300 MB more than torch takes: none of these tries to allocate."""
+    script = """
+import resource, sys
+from pathlib import Path
+import diffusers, transformers
+from sdtui.convert.checkpoint.checkpoint import open_checkpoint
+from sdtui.convert.source import ConversionError
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+if sys.platform == "linux":
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 300_000_000,) * 2)
+for source in sys.argv[2:]:
+    try:
+        checkpoint = open_checkpoint(source, Path(sys.argv[1]))
+        [checkpoint.component(name).module() for name in checkpoint.components]
+    except ConversionError as error:
+        print(error)
+"""
+    sources = []
+    absurd: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("unet", {"block_out_channels": [10**9, 10**9]}),
+        ("unet", {"layers_per_block": 10**9}),
+        ("unet", {"cross_attention_dim": 10**12}),
+        ("text_encoder", {"max_position_embeddings": 10**12}),
+        ("vae", {"latent_channels": 10**9, "norm_num_groups": 1}),
+    )
+    for index, (part, changes) in enumerate(absurd):
+        folder = shutil.copytree(original, tmp_path / str(index))
+        _changed(f"{part}/config.json", **changes)(folder)
+        sources.append(str(folder))
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "work"), *sources],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(sources)
+    assert "memory" not in done.stdout
+
+
+def test_links_of_the_hub_cache_are_followed_within_it(original: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "models--org--model"
+    snapshot = cache / "snapshots" / "0123"
+    shutil.copytree(original, snapshot)
+    (cache / "blobs").mkdir()
+    weights = snapshot / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.rename(cache / "blobs" / "abc")
+    weights.symlink_to("../../../blobs/abc")
+    assert open_checkpoint(str(snapshot), tmp_path / "work").component("unet").module() is not None
+    component = open_component(str(snapshot / "unet"), tmp_path / "work", "unet")
+    assert component.module() is not None
+    weights.unlink()
+    (tmp_path / "other").mkdir()
+    (cache / "blobs" / "abc").rename(tmp_path / "other" / "abc")
+    weights.symlink_to("../../../../other/abc")
+    assert "leads out" in refusal(snapshot, tmp_path / "work").why
+
+
+# ---- disks ---------------------------------------------------------------------------------
+
+
+class FullDisk:
+    """Lets a process write so many times, then no more."""
+
+    def __init__(self, writes: int) -> None:
+        self.left = writes
+
+    def __call__(self, file: Path, *arguments: Any) -> None:
+        self.left -= 1
+        if self.left < 0:
+            file.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_tensors(file, *arguments)
+
+
+def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full at the first, the second ... file of an unpacked checkpoint."""
+    single = tmp_path / "model.safetensors"
+    networks = checkpoints.networks("sd", 300)
+    save_file(ldm.unet(networks["unet"]) | ldm.vae(networks["vae"]), single)
+    for writes in range(3):
+        from sdtui.convert.checkpoint import single_file
+
+        monkeypatch.setattr(single_file, "write_tensors", FullDisk(writes))
+        work = tmp_path / f"work-{writes}"
+        if writes < 2:
+            error = refusal(single, work)
+            assert error.why == "no space left on device"
+            assert sorted(path.name for path in work.iterdir()) == [".lock"]
+        else:
+            open_checkpoint(str(single), work)
+
+
+def test_no_room_at_any_byte(original: Path, tmp_path: Path) -> None:
+    """The system itself refuses every write beyond a file size, in the middle of any tensor."""
+    single = tmp_path / "model.safetensors"
+    networks = checkpoints.networks("sd", 300)
+    save_file(ldm.unet(networks["unet"]) | ldm.vae(networks["vae"]), single)
+    pickled = shutil.copytree(original, tmp_path / "pickled")
+    weights = pickled / "unet" / "diffusion_pytorch_model.safetensors"
+    torch.save(load_file(weights), weights.with_suffix(".bin"))
+    weights.unlink()
+    lora = tmp_path / "lora.safetensors"
+    save_file(
+        {
+            "unet.conv_in.lora_A.weight": torch.ones(1, 4, 3, 3),
+            "unet.conv_in.lora_B.weight": torch.ones(32, 1, 1, 1),
+        },
+        lora,
+    )
+    script = """
+import resource, signal, sys
+from pathlib import Path
+from sdtui.conversion import Fused
+from sdtui.convert.checkpoint.checkpoint import open_checkpoint
+from sdtui.convert.checkpoint.fusing import fuse
+from sdtui.convert.source import ConversionError
+single, pickled, whole, lora, work = sys.argv[1:6]
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+ways = (
+    lambda work: open_checkpoint(single, work),
+    lambda work: open_checkpoint(pickled, work),
+    lambda work: fuse(open_checkpoint(whole, work), [Fused(lora)], [], work),
+)
+for index, way in enumerate(ways):
+    for size in (0, 1, 7, 1000, 50_000, 1_000_000, 3_000_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        folder = Path(work) / f"{index}-{size}"
+        try:
+            way(folder)
+            print("written")
+        except ConversionError as error:
+            left = sorted(path.name for path in folder.iterdir())
+            print(error.why, left, flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, (single, pickled, original, lora, tmp_path / "work"))],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["file too large ['.lock']"] * 21
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / ".sdtui-abc" / "model").mkdir(parents=True)
+    (work / ".sdtui-abc" / "model" / "half").write_bytes(b"half")
+    single = tmp_path / "model.safetensors"
+    networks = checkpoints.networks("sd", 300)
+    save_file(ldm.unet(networks["unet"]) | ldm.vae(networks["vae"]), single)
+    open_checkpoint(str(single), work)
+    assert not list(work.glob(".sdtui-*"))
+
+
+def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    write_tensors(file, {"a": torch.ones(1000)})
+    deferred = safetensors_file.deferred_tensors(file)
+    os.truncate(file, 500)
+    with pytest.raises(ConversionError, match="became shorter"):
+        write_tensors(tmp_path / "copy.safetensors", deferred)
