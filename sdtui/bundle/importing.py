@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import time
@@ -23,6 +24,8 @@ from sdtui.files import LEFT_BEHIND, TEMPORARY, create_folder_atomically, reason
 
 How = Literal["link", "copy", "move"]
 """Whether files are shared with where they were, copied, or shared and then removed there."""
+
+_RANDOM = re.compile(re.escape(TEMPORARY) + "[a-z0-9_]{8}")
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ class _Bundle:
             if not place.parent.exists():
                 on_network(place.parent.relative_to(bundle).as_posix())
                 place.parent.mkdir(parents=True)
-            put(file, place)
+            # What people edit is each one's own; only networks are shared.
+            (copy_file if place.parent == bundle else put)(file, place)
         Bundle.open(bundle)
 
 
@@ -139,8 +143,12 @@ def _take_away(sources: Iterable[Path], folder: Path) -> tuple[str, ...]:
 
 
 def _sweep(models: Path) -> None:
-    """Remove what imports that were killed have left in ``models``, once nobody can still be at it."""
-    for hidden in models.glob(f"{TEMPORARY}*"):
-        newest = max(each.lstat().st_mtime for each in (hidden, *hidden.rglob("*")))
-        if hidden.is_dir() and time.time() - newest > LEFT_BEHIND:
-            shutil.rmtree(hidden, ignore_errors=True)
+    """Remove what imports that were killed have left in ``models``, once nobody can still be at it.
+
+    Only folders with the random names of :mod:`tempfile`: an unfinished conversion is hidden there too.
+    """
+    for hidden in filter(lambda each: _RANDOM.fullmatch(each.name), models.glob(f"{TEMPORARY}*")):
+        with contextlib.suppress(OSError):
+            newest = max(each.lstat().st_mtime for each in (hidden, *hidden.rglob("*")))
+            if hidden.is_dir() and time.time() - newest > LEFT_BEHIND:
+                shutil.rmtree(hidden)

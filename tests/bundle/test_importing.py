@@ -359,6 +359,7 @@ def test_a_bundle_of_ours_is_taken_as_it_is(tiny_bundle: Path, theirs: Path, mod
     before = tree(tiny_bundle)
     same = import_model(tiny_bundle, models).bundle
     assert tree(same.path) == before
+    assert not (same.path / "bundle.json").samefile(tiny_bundle / "bundle.json")
     named = import_model(tiny_bundle, models, name="other").bundle
     assert (named.name, named.hash) == ("other", same.hash)
     assert tree(tiny_bundle) == before
@@ -589,16 +590,20 @@ def test_a_full_disk_while_the_manifest_is_written(
 
 
 def test_what_a_killed_import_left_is_swept(theirs: Path, models: Path) -> None:
-    old, new = models / ".sdtui-old", models / ".sdtui-new"
-    for folder in (old, new):
+    old, new, converting = (
+        models / name for name in (".sdtui-abcd_012", ".sdtui-abcd_013", ".sdtui-convert-x")
+    )
+    then = time.time() - LEFT_BEHIND - 10
+    for folder in (old, new, converting):
         (folder / "half").mkdir(parents=True)
         (folder / "half" / "weight.bin").touch()
-    then = time.time() - LEFT_BEHIND - 10
-    for path in (old / "half" / "weight.bin", old / "half", old):
-        os.utime(path, (then, then))
+        if folder != new:
+            for path in (folder / "half" / "weight.bin", folder / "half", folder):
+                os.utime(path, (then, then))
     import_model(resources(theirs), models)
     assert not old.exists()
     assert new.exists(), "somebody may be at it"
+    assert converting.exists(), "it will be gone on with"
 
 
 anything = st.recursive(

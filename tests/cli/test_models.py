@@ -16,7 +16,7 @@ import pytest
 
 from sdtui.spawn import environment, python
 from tests.bundle.foreign import apple_folder, resources, with_vocabulary
-from tests.cli.conftest import sdtui
+from tests.cli.conftest import Ran, sdtui
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -128,6 +128,21 @@ def test_a_compiled_model_is_imported_and_says_where_it_runs(tmp_path: Path) -> 
     if sys.platform != "darwin":
         ran = sdtui("generate", "apple", "--model", "dreamy", "--in-process")
         ran.refused(1, "TextEncoder.mlmodelc", "compiled")
+
+
+def test_a_disk_that_takes_no_more_keeps_nothing(models: Path, tmp_path: Path) -> None:
+    """The system refuses files above 100 kB: CLIP's vocabulary is the first that is larger."""
+    command = [*python("sdtui", "models", "import"), str(resources(tmp_path / "dreamy"))]
+    ran = subprocess.run(
+        ["sh", "-c", 'ulimit -f 200; exec "$@"', "sh", *command],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    Ran(ran.returncode, ran.stdout, ran.stderr).refused(1, "file too large", "make room")
+    assert list(models.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
