@@ -30,7 +30,7 @@ def forecast_page(forecast: Forecast) -> list[str]:
 
 def report_page(report: ConversionReport) -> list[str]:
     """A line for each network and what became of it, a line for the bundle, then the warnings."""
-    head = ("network", "size", "bits", "dB", "of", "time", "memory", "")
+    head = ("network", "size", "bits", "dB", "wanted", "time", "memory", "")
     rows = [report_row(each) for each in report.networks]
     size = sum(each.bytes for each in report.networks)
     summary = f"{report.family}, {amount(size)}, {clock(report.seconds)}: {report.path}"

@@ -8,7 +8,6 @@ bundle is a link to the built-in one.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -101,8 +100,8 @@ def main() -> None:
     stopped = threading.Event()
 
     def await_end() -> None:
-        with contextlib.suppress(ValueError):
-            sys.stdin.buffer.read()
+        while os.read(sys.stdin.fileno(), 1 << 16):
+            pass
         stopped.set()
 
     threading.Thread(target=await_end, daemon=True).start()

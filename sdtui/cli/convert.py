@@ -27,8 +27,11 @@ from sdtui.conversion import (
     parse_size,
 )
 from sdtui.conversion_page import amount, forecast_page, report_page
+from sdtui.convert.workspace import Workspace
 from sdtui.engine.converter import ConversionError, Converter, forecast_of, rooted
 from sdtui.settings import places
+
+SD3: set[Part] = {"text-encoder", "unet", "vae-decoder", "vae-encoder"}
 
 SYSTEMS: dict[str, Target] = {
     "macOS13": "macOS13",
@@ -162,10 +165,12 @@ def _source(source: str | None, model_version: str | None) -> str:
 
 
 def _networks(named: str | None, flagged: list[Part], refiner: str | None) -> tuple[Part, ...] | None:
-    """``--networks`` and Apple's flags together; None for all, which T5 alone does not narrow."""
+    """``--networks`` and Apple's flags together; None for all there are. ``--include-t5`` only adds."""
     chosen = set(parse_parts(named or "")) | set(flagged)
-    if chosen <= {"text-encoder-t5"} and not named:
+    if not chosen:
         return None
+    if chosen == {"text-encoder-t5"} and not named:  # besides the rest of SD3, the only one that has it
+        chosen |= SD3
     if refiner and "unet" in chosen:
         chosen.add("refiner")
     return parse_parts(",".join(chosen))
@@ -230,7 +235,9 @@ def _complaints(debug: bool) -> Any:
 
 def _refuse_full_disk(request: ConversionRequest, forecast: Forecast) -> None:
     folder = next(parent for parent in Path(request.output).parents if parent.exists())
-    free = shutil.disk_usage(folder).free
+    unfinished = Workspace.beside(Path(request.output)).root  # what an earlier attempt has written
+    written = sum(file.stat().st_size for file in unfinished.rglob("*") if file.is_file())
+    free = shutil.disk_usage(folder).free + written
     if forecast.disk > free:
         raise ConversionError(
             "nothing was converted",

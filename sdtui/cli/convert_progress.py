@@ -72,19 +72,24 @@ class Bar:
     def hear(self, event: ConversionEvent) -> None:
         match event:
             case Forecast():
-                _say(*forecast_page(event))
-                self._show("starting", 0.0, "")
+                self._scroll_up("\n".join(forecast_page(event)))
             case Stage():
                 left = f"{clock(event.remaining)} left" if event.remaining is not None else ""
                 self._show(stage_words(event), event.fraction, f"{event.fraction:4.0%}  {left}")
-            case NetworkReport() if self._bar is not None:
-                self._bar.console.print(done(event), markup=False, highlight=False)
+            case NetworkReport():
+                self._scroll_up(done(event))
 
     def close(self) -> None:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+    def _scroll_up(self, text: str) -> None:
+        if self._bar is None:
+            _say(text)
+        else:
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _show(self, what: str, fraction: float, figures: str) -> None:
         if self._bar is None:

@@ -1,9 +1,13 @@
-"""Photographs of the studio: ``python -m tests.tui.photograph out.png --size 160x48``."""
+"""Photographs of the studio: ``python -m tests.tui.photograph out.png --size 160x48``.
+
+``--convert SOURCE`` photographs the conversion dialog with the forecast of SOURCE.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyte
@@ -112,22 +116,42 @@ def main() -> None:
     parser.add_argument("--size", default="160x48")
     parser.add_argument("--prompt", action="append", help="repeat it for several pictures")
     parser.add_argument("--step", help="photograph the last picture at this step, such as 12/20")
+    parser.add_argument("--convert", metavar="SOURCE", help="photograph the conversion dialog instead")
     options = parser.parse_args()
     columns, rows = map(int, options.size.split("x"))
     *earlier, last = options.prompt or ["red apple on a blue background"]
     with RealTerminal([sys.executable, "-m", "sdtui"], columns, rows) as terminal:
         terminal.shows("^g generate")
-        for prompt in (*earlier, last):
-            terminal.press("ctrl+u")
-            terminal.type(prompt)
-            terminal.press("ctrl+g")
-            terminal.until(lambda screen: "done in" not in screen, 300)
-            terminal.shows(options.step if options.step and prompt == last else "done in", 300)
-        if not options.step:
-            terminal.rest()
+        if options.convert:
+            open_conversion(terminal, options.convert)
+        else:
+            make_pictures(terminal, [*earlier, last], options.step)
         photograph(terminal.screen).save(options.output)
         terminal.press("ctrl+q")
         terminal.ended()
+
+
+def make_pictures(terminal: RealTerminal, prompts: Sequence[str], step: str | None) -> None:
+    """Make a picture of each prompt, the last one only up to ``step``, if that is given."""
+    for prompt in prompts:
+        terminal.press("ctrl+u")
+        terminal.type(prompt)
+        terminal.press("ctrl+g")
+        terminal.until(lambda screen: "done in" not in screen, 300)
+        terminal.shows(step if step and prompt == prompts[-1] else "done in", 300)
+    if not step:
+        terminal.rest()
+
+
+def open_conversion(terminal: RealTerminal, source: str) -> None:
+    """Open the conversion dialog, and have the forecast of ``source`` made."""
+    terminal.press("ctrl+p")
+    terminal.type("convert a model")
+    terminal.shows("Make a Core ML model")
+    terminal.press("enter")
+    terminal.shows("^s convert")
+    terminal.type(source)
+    terminal.shows("in all", 120)
 
 
 if __name__ == "__main__":

@@ -153,6 +153,8 @@ async def test_what_cannot_be_converted_is_one_line_and_nothing_is_asked(tmp_pat
         await studio.press("ctrl+s")
         await studio.shows("source is not valid — it is empty — give a folder")
         await studio.type(str(tmp_path / "refused.safetensors"))
+        await studio.shows("^f tells what it takes: for that, the weights are unpacked")
+        await studio.press("ctrl+f")
         await studio.shows("✗ refused cannot be converted — it is a pickle — use safetensors")
         await studio.press("down", "down", "down", "down", "down")
         await studio.type("500x512")
@@ -167,7 +169,7 @@ async def test_a_name_on_the_hub_is_not_looked_up_while_it_is_typed(home: Path) 
     async with opened() as studio:
         await open_dialog(studio)
         await studio.type("stabilityai/sd-turbo")
-        await studio.shows("stabilityai/sd-turbo is no file here: it is looked up on the Hub when")
+        await studio.shows("stabilityai/sd-turbo is no file here: taken as a name on the Hub")
         assert not list(home.rglob("*.request.json")), "no converter was asked"
         await studio.press("ctrl+s")
         await studio.until(lambda: asked(studio))
@@ -223,16 +225,13 @@ async def test_the_dialog_shows_how_far_the_conversion_is_and_then_its_report(so
         studio.engine.say(standing(wanted, stage=TRACING))
         await studio.shows("converting 43%")
         await open_dialog(studio)
-        await studio.shows("good  unet: tracing  ━", "43%  2:05 left")
-        await studio.press("ctrl+u")
-        await studio.press("escape")
-        studio.engine.say(
-            standing(wanted, "finished", stage=TRACING, report=report(places().models / "good"))
-        )
-        await studio.shows("good is converted")
-        await open_dialog(studio)
+        await studio.shows("good  unet: tracing  ━", "43%  2:05 left", "it is being converted")
+        done = standing(wanted, "finished", stage=TRACING, report=report(places().models / "good"))
+        studio.engine.say(done)
         await studio.shows("unet", "72.5", "sd, 100 MB")
         assert "tracing" not in studio.text
+        await studio.press("escape")
+        await studio.shows("good is converted")
 
 
 # ---- what is seen of it ------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import ClassVar
 
 import msgspec
@@ -59,6 +61,7 @@ class Convert(ModalScreen[ConversionRequest | None]):
         Binding("down", "app.focus_next", "next row", id="convert.next", show=False, priority=True),
         Binding("up", "app.focus_previous", "row above", id="convert.before", show=False, priority=True),
         Binding("enter", "app.focus_next", "next row", id="convert.on", show=False),
+        Binding("ctrl+f", "look", "forecast", id="convert.forecast", show=False, priority=True),
         Binding("escape", "dismiss", "close; what is written stays", id="convert.close", show=False),
     ]
 
@@ -68,6 +71,7 @@ class Convert(ModalScreen[ConversionRequest | None]):
         self._forecaster = forecaster
         self._written = written
         self._pause: Timer | None = None
+        self._reported = session.converted
 
     def compose(self) -> ComposeResult:
         draft = self._session.conversion
@@ -96,10 +100,7 @@ class Convert(ModalScreen[ConversionRequest | None]):
     def on_mount(self) -> None:
         self.query_one("#keys", Static).update(self._keys())
         self.query_one("#source", Input).focus()
-        if self._session.conversion.source:
-            self._look()
-        elif self._session.converted:
-            self._say(Content("\n".join(report_page(self._session.converted))))
+        self._look()
         self.show()
 
     # ---- what is written --------------------------------------------------------------------
@@ -126,8 +127,15 @@ class Convert(ModalScreen[ConversionRequest | None]):
 
     # ---- what it will take ------------------------------------------------------------------
 
-    def _look(self) -> None:
-        """Ask what the conversion as it is written takes, or say what is wrong with it."""
+    def action_look(self) -> None:
+        (self.focused or self).call_later(self._look, asked=True)
+
+    def _look(self, *, asked: bool = False) -> None:
+        """Tell what the conversion as it is written takes, or what is wrong with it.
+
+        Unless the person ``asked``, nothing is fetched or unpacked for that.
+        """
+        self.gather()
         self._forecaster.forget()
         if not self._session.conversion.source.strip():
             self._say(Content(""))
@@ -135,14 +143,29 @@ class Convert(ModalScreen[ConversionRequest | None]):
         try:
             request = self._request()
         except SdtuiError as error:
-            self._say(Content.styled(failure_line(error), "$foreground-muted"))
+            self._mutter(failure_line(error))
             return
-        if request.source.startswith("/"):
-            self._say(Content.styled("looking at it…", "$foreground-muted"))
+        if self._known(request):
+            return
+        if asked or _costs_nothing(request):
+            self._mutter("looking at it…")
             self._forecaster.ask(request)
-        else:  # nothing goes to the network before the person says so
-            hub = f"{request.source} is no file here: it is looked up on the Hub when the conversion starts"
-            self._say(Content.styled(hub, "$foreground-muted"))
+        elif not Path(request.source).is_absolute():
+            self._mutter(f"{request.source} is no file here: taken as a name on the Hub, not looked up yet")
+        else:
+            self._mutter("^f tells what it takes: for that, the weights are unpacked or fused")
+
+    def _known(self, request: ConversionRequest) -> bool:
+        """Show what there is to know already of a bundle that is being made, or was made here."""
+        made = self._session.converted
+        for each in self._session.engine.conversions:
+            if each.request.output == request.output:
+                self._say(_table(each.forecast) if each.forecast else Content("it is being converted"))
+                return True
+        if made is not None and made.path == request.output:
+            self._say(Content("\n".join(report_page(made))))
+            return True
+        return False
 
     def _request(self) -> ConversionRequest:
         return rooted(self._session.conversion.request(places().models))
@@ -154,14 +177,7 @@ class Convert(ModalScreen[ConversionRequest | None]):
             case Failure():
                 self._say(_loss(event.answer))
             case Forecast():
-                head, *networks, whole = forecast_page(event.answer)[: len(event.answer.networks) + 2]
-                lines = [
-                    Content.styled(head, "$foreground-muted"),
-                    *map(Content, networks),
-                    Content.styled(whole, "bold"),
-                    *(Content.styled(f"! {warning}", "$error") for warning in event.answer.warnings),
-                ]
-                self._say(Content("\n").join(lines))
+                self._say(_table(event.answer))
 
     def action_start(self) -> None:
         # The key overtakes the letters before it, which wait in their row's own queue.
@@ -174,6 +190,11 @@ class Convert(ModalScreen[ConversionRequest | None]):
         except SdtuiError as error:
             self._say(_loss(error))
             return
+        self._mutter("starting…")
+        self.run_worker(self._hand_over(request))
+
+    async def _hand_over(self, request: ConversionRequest) -> None:
+        await asyncio.to_thread(self._forecaster.end)
         self.dismiss(request)
 
     def on_unmount(self) -> None:
@@ -182,7 +203,10 @@ class Convert(ModalScreen[ConversionRequest | None]):
     # ---- drawing ----------------------------------------------------------------------------
 
     def show(self) -> None:
-        """Draw how far the engine is with a conversion."""
+        """Draw how far the engine is with a conversion, and its report when it is there."""
+        if self._session.converted is not self._reported:
+            self._reported = self._session.converted
+            self._look()
         converting = self._session.engine.converting
         line = self.query_one("#converting", Static)
         line.display = converting is not None
@@ -196,17 +220,36 @@ class Convert(ModalScreen[ConversionRequest | None]):
                 Content.assemble(what, "  ", (full, "$accent"), (left, "$foreground-disabled"), "  ", figures)
             )
 
+    def _mutter(self, text: str) -> None:
+        self._say(Content.styled(text, "$foreground-muted"))
+
     def _say(self, content: Content) -> None:
         self.query_one("#outcome", Static).update(content)
 
     def _keys(self) -> Content:
-        keys = (("^s", "convert"), ("↑↓", "row"), ("→", "complete"), ("escape", "close, the text stays"))
+        keys = (("^s", "convert"), ("^f", "forecast"), ("↑↓", "row"), ("→", "complete"), ("escape", "close"))
         parts = [Content.assemble((key, "bold $accent"), f" {what}") for key, what in keys]
         return Content("  ").join(parts)
 
 
 def _text(field: str, draft: ConversionDraft, hint: str, suggester: PathSuggester | None = None) -> Input:
     return Input(getattr(draft, field), placeholder=hint, suggester=suggester, id=field, compact=True)
+
+
+def _costs_nothing(request: ConversionRequest) -> bool:
+    """Whether it can be looked at where it lies."""
+    return Path(request.source).is_dir() and not request.loras and not request.embeddings
+
+
+def _table(forecast: Forecast) -> Content:
+    head, *networks, whole = forecast_page(forecast)[: len(forecast.networks) + 2]
+    lines = [
+        Content.styled(head, "$foreground-muted"),
+        *map(Content, networks),
+        Content.styled(whole, "bold"),
+        *(Content.styled(f"! {warning}", "$error") for warning in forecast.warnings),
+    ]
+    return Content("\n").join(lines)
 
 
 def _loss(failure: Failure | SdtuiError) -> Content:
