@@ -9,6 +9,7 @@ from typer.exceptions import TyperException
 
 from sdtui import __version__
 from sdtui.cli import engine, history, models
+from sdtui.cli.compress import compress
 from sdtui.cli.convert import convert
 from sdtui.cli.convert_options import ConvertCommand
 from sdtui.cli.errors import CommandLineError
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 app.command()(generate)
 app.command(cls=ConvertCommand)(convert)
+app.command()(compress)
 app.add_typer(models.app, name="models")
 app.add_typer(history.app, name="history")
 app.add_typer(engine.app, name="engine")

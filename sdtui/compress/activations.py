@@ -74,6 +74,16 @@ def tolerant(
     return chosen
 
 
+def require_quantize(target: Target) -> None:
+    """Raises :class:`CompressionError` for a target without the operations that this takes."""
+    if target == "macOS13":
+        raise CompressionError(
+            "activations cannot be 8 bits",
+            "the network was converted for macOS13",
+            "convert it with --min-deployment-target macOS14",
+        )
+
+
 def quantize_inputs(program: Program, target: Target, chosen: Mapping[str, float]) -> Program:
     """The program with ``quantize`` and ``dequantize`` before the layers named by their results.
 
@@ -82,12 +92,7 @@ def quantize_inputs(program: Program, target: Target, chosen: Mapping[str, float
     """
     from coremltools.proto import Model_pb2
 
-    if target == "macOS13":
-        raise CompressionError(
-            "activations cannot be 8 bits",
-            "the network was converted for macOS13",
-            "convert it with --min-deployment-target macOS14",
-        )
+    require_quantize(target)
     model = Model_pb2.Model()
     model.CopyFrom(program.model)
     function = model.mlProgram.functions["main"]

@@ -26,10 +26,26 @@ class WeightNoise(msgspec.Struct, frozen=True):
     noise: dict[str, float]
 
 
+class Point(msgspec.Struct, frozen=True):
+    """A way to store a network: the bytes of its compressed weights, bits a weight, dB at the output."""
+
+    nbytes: int
+    bits: float
+    psnr: float
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """``uniform`` has one palette size each, ``mixed`` the recipes; both from small to large."""
+
+    uniform: list[Point]
+    mixed: list[Point]
+
+
 class Analysis(msgspec.Struct, kw_only=True):
     """What was measured of one network; the JSON form is a file that a run can go on from.
 
-    ``network`` is the package's SHA-256; ``weights`` are by name, in the order in which they are used.
+    ``network`` is the package's SHA-256; ``weights`` are by name, in the order in which they are used;
+    ``curve`` is measured on inputs that were not used for them.
     """
 
     format: int = FORMAT
@@ -37,6 +53,7 @@ class Analysis(msgspec.Struct, kw_only=True):
     calibration: Calibration
     encodings: list[str]
     weights: dict[str, WeightNoise] = {}
+    curve: Curve | None = None
 
 
 class Bench:

@@ -11,9 +11,11 @@ from sdtui.bundle import Bundle
 from sdtui.bundle.bundle import network_sha256
 from sdtui.bundle.manifest import NetworkRole
 from sdtui.compress import analysis as analyses
-from sdtui.compress.activations import tolerant
+from sdtui.compress.activations import require_quantize, tolerant
 from sdtui.compress.analysis import Analysis, Bench
 from sdtui.compress.calibration import PROMPTS, Calibration, record
+from sdtui.compress.chart import draw
+from sdtui.compress.curve import measure_curve
 from sdtui.compress.layers import LayeredNetwork
 from sdtui.compress.noise import decibels, from_decibels
 from sdtui.compress.recipe import Recipe, Tradeoff
@@ -30,6 +32,7 @@ from sdtui.conversion import Target
 from sdtui.convert.disassembly import Disassembled, disassemble
 from sdtui.convert.encoding.encodings import Dense, Encoding, Linear, Palette, PaletteBits, parse
 from sdtui.convert.network import Storage
+from sdtui.files import reason, write_atomically
 
 DENOISERS: tuple[NetworkRole, ...] = ("unet", "mmdit")
 """Of these a bundle has one; recipes are measured on it, and it holds most of the weights."""
@@ -93,6 +96,7 @@ def choose(
         }
         if request.activations:
             role = denoiser(bundle)
+            require_quantize(disassemble(bundle.network(role)).target)
             bench = open_bench(bundle, role, _calibration(request), on_part, cancelled)
             treatments[role] = _with_activations(bench, request, on_part, cancelled)
         return treatments
@@ -121,7 +125,7 @@ def open_bench(
     cancelled: Callable[[], bool],
 ) -> Bench:
     """A network of a bundle and real inputs to try it with."""
-    on_part("drawing", 0.0)
+    on_part("drawing pictures", 0.0)
     samples = record(bundle, [role], calibration, cancelled)[role]
     if not samples:
         raise CompressionError(
@@ -135,7 +139,16 @@ def open_bench(
 def fresh_analysis(
     package: Path, target: Target, calibration: Calibration, group_size: int | None
 ) -> Analysis:
-    """An analysis that has yet to begin, of all palettes that the target has."""
+    """An analysis that has yet to begin, of all palettes that the target has.
+
+    Raises :class:`CompressionError` for a target that has no groups.
+    """
+    if group_size is not None and target != "macOS15":
+        raise CompressionError(
+            "channels cannot share palettes in groups",
+            f"the network was converted for {target}",
+            "convert it with --min-deployment-target macOS15",
+        )
     bits: tuple[PaletteBits, ...] = (1, 2, 3, 4, 6, 8) if target == "macOS15" else (1, 2, 4, 6, 8)
     return Analysis(
         network=network_sha256(package),
@@ -173,12 +186,40 @@ def _mixed(
     analysis = analyses.resume(file, fresh) if file is not None else fresh
     bench = open_bench(bundle, role, calibration, on_part, cancelled)
     analyses.analyse(bench, analysis, file, lambda part: on_part("measuring weights", part), cancelled)
+    if request.curve is not None:
+        _draw_curve(bundle, role, analysis, request, on_part, cancelled)
     recipe = reach(request.goal, Tradeoff(analysis), bench, source, on_part)
     return Treatment(
         "mixed",
         exceptions={name: parse(key) for name, key in recipe.encodings.items()},
         predicted=decibels(recipe.noise),
     )
+
+
+def _draw_curve(
+    bundle: Bundle,
+    role: NetworkRole,
+    analysis: Analysis,
+    request: CompressionRequest,
+    on_part: OnPart,
+    cancelled: Callable[[], bool],
+) -> None:
+    """Measure the curve, unless that was done, and write it as a picture."""
+    assert request.curve is not None
+    if analysis.curve is None:
+        bench = open_bench(bundle, role, analysis.calibration.other(), on_part, cancelled)
+        analysis.curve = measure_curve(bench, analysis, lambda part: on_part("measuring the curve", part))
+        if request.analysis is not None:
+            analyses.save(analysis, Path(request.analysis))
+    name = role.replace("_", " ")
+    try:
+        write_atomically(
+            Path(request.curve), draw(analysis.curve, f"{bundle.name}: PSNR of the {name} by its size")
+        )
+    except OSError as error:
+        raise CompressionError(
+            f"the curve {request.curve} cannot be written", reason(error), "choose another place"
+        ) from error
 
 
 def reach(goal: Goal, tradeoff: Tradeoff, bench: Bench, source: Disassembled, on_part: OnPart) -> Recipe:

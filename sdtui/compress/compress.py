@@ -36,9 +36,10 @@ from sdtui.runtime.portable.network import PortableNetwork
 OnStage = Callable[[Stage], None]
 
 _SHARES = {
-    "drawing": 0.05,
+    "drawing pictures": 0.02,
     "measuring weights": 0.7,
     "measuring layers in 8 bits": 0.7,
+    "measuring the curve": 0.75,
     "trying recipes": 0.8,
     "recording inputs": 0.83,
     "writing": 0.95,

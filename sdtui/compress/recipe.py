@@ -62,7 +62,7 @@ class Tradeoff:
 
     def __init__(self, analysis: Analysis) -> None:
         self._hulls: dict[str, list[Choice]] = {}
-        self._elements = 0
+        self.elements = 0
         for name, weight in analysis.weights.items():
             choices = [
                 Choice(key, parse(key).nbytes(weight.shape), noise) for key, noise in weight.noise.items()
@@ -70,7 +70,7 @@ class Tradeoff:
             dense = Dense("fp16")
             choices.append(Choice(dense.key, dense.nbytes(weight.shape), 0.0))
             self._hulls[name] = lower_hull(choices)
-            self._elements += prod(weight.shape)
+            self.elements += prod(weight.shape)
         self._edges = sorted(self._all_edges(), key=lambda edge: -edge.slope)
 
     @property
@@ -88,7 +88,7 @@ class Tradeoff:
         if smallest.nbytes > nbytes:
             raise CompressionError(
                 "the network cannot be that small",
-                f"at {8 * nbytes / self._elements:.2f} bits a weight, below {smallest.bits:.2f}",
+                f"at {8 * nbytes / self.elements:.2f} bits a weight, below {smallest.bits:.2f}",
                 "allow more",
             )
         room = nbytes - smallest.nbytes
@@ -104,7 +104,7 @@ class Tradeoff:
 
     def within_bits(self, bits: float) -> Recipe:
         """The least noise at so many bits a weight on average, tables included."""
-        return self.within(bits * self._elements / 8)
+        return self.within(bits * self.elements / 8)
 
     def quieter_than(self, noise: float) -> Recipe:
         """The fewest bytes whose noises add up to no more than ``noise``."""
@@ -144,7 +144,7 @@ class Tradeoff:
         chosen = {name: self._hulls[name][place] for name, place in places.items()}
         return Recipe(
             encodings={name: choice.key for name, choice in chosen.items()},
-            elements=self._elements,
+            elements=self.elements,
             nbytes=sum(choice.nbytes for choice in chosen.values()),
             noise=sum(choice.noise for choice in chosen.values()),
         )

@@ -40,8 +40,9 @@ class CompressionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     ``group_size`` output channels share a palette (macOS15). ``activations`` rounds what goes into
     convolutions and linear layers to 8 bits too, where that leaves at least ``layer_psnr`` dB
-    (macOS14). ``analysis`` is a file that what is measured goes to and is read from; ``samples`` is how
-    many inputs of the denoiser are tried. ``prompts`` are those it is measured with, none for ours.
+    (macOS14). ``analysis`` is a file that what is measured goes to and is read from; ``curve``
+    is a picture of PSNR against size to draw on the way; ``samples`` is how many inputs of the denoiser
+    are tried. ``prompts`` are those it is measured with, none for ours.
     """
 
     model: str
@@ -51,6 +52,7 @@ class CompressionRequest(msgspec.Struct, frozen=True, kw_only=True):
     activations: bool = False
     layer_psnr: float = 40.0
     analysis: str | None = None
+    curve: str | None = None
     samples: int = 8
     prompts: tuple[str, ...] = ()
 
