@@ -80,7 +80,7 @@ def trace(source: Source, target: Target, precision: ComputePrecision) -> Progra
     """
     ct = coremltools()
     probe = source.probes[0]
-    with _stand_ins(source.module) as codes, warnings.catch_warnings():
+    with _stand_ins(source.module) as codes, _checked_once(), warnings.catch_warnings():
         # torch calls tracing deprecated; coremltools warns of untested versions. Accuracy is measured.
         warnings.simplefilter("ignore")
         examples = tuple(torch.from_numpy(array) for array in probe.values())
@@ -102,7 +102,24 @@ def trace(source: Source, target: Target, precision: ComputePrecision) -> Progra
             compute_precision=ct.precision.FLOAT32,  # takes coremltools' own cast out of the pipeline
         )
         del traced
-    return _export(program, ct.target[target].value)
+        exported = _export(program, ct.target[target].value)
+    program.validate()
+    return exported
+
+
+@contextmanager
+def _checked_once() -> Iterator[None]:
+    """Keep coremltools from checking the whole program after each of its hundred passes, which takes a
+    third of its time; the caller checks at the end."""
+    coremltools()
+    from coremltools.converters.mil.mil.program import Program as MILProgram
+
+    check = MILProgram.validate
+    MILProgram.validate = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        MILProgram.validate = check
 
 
 @contextmanager
