@@ -106,10 +106,15 @@ OTHERS: dict[str, Callable[[Path], Source]] = {
 
 
 @pytest.fixture(autouse=True)
-def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks this small have weights stood in for, and attend in several blocks."""
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks this small have their weights stood in for, too."""
     monkeypatch.setattr(program, "STAND_IN_ABOVE", 40)
-    monkeypatch.setattr(attention, "QUERY_BLOCK", 24)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 queries are more than a block, and no multiple of it."""
+    monkeypatch.setattr(attention, "QUERY_BLOCK", 48)
 
 
 def accuracy(source: Source, package: Path, target: Target) -> float:
@@ -124,6 +129,7 @@ def accuracy(source: Source, package: Path, target: Target) -> float:
     return measure(source, package)
 
 
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("implementation", ATTENTION)
 @pytest.mark.parametrize("kind", DENOISERS)
