@@ -108,6 +108,15 @@ def test_scheduler_and_name(pipeline: Path, tmp_path: Path) -> None:
         checkpoint.tokenizer("tokenizer_2")
 
 
+def test_networks_that_were_deleted_are_left_out(pipeline: Path, tmp_path: Path) -> None:
+    index = pipeline / "model_index.json"
+    checker = {"safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"]}
+    index.write_text(json.dumps(json.loads(index.read_text()) | checker))
+    checkpoint = open_checkpoint(str(pipeline), tmp_path / "work")
+    assert checkpoint.components == ("text_encoder", "unet", "vae")
+    assert checkpoint.warnings == ("the safety checker is not in its folder",)
+
+
 def test_fingerprint_changes_with_weights_and_settings_only(pipeline: Path, tmp_path: Path) -> None:
     def fingerprint() -> str:
         return open_checkpoint(str(pipeline), tmp_path / "work").component("unet").fingerprint()

@@ -48,10 +48,13 @@ def open_folder(folder: Path, workspace: Path, progress: Progress) -> Checkpoint
             "give a diffusers folder, or a single .safetensors file",
         )
     index = read_json(index_file)
+    named = {name: _class_name(index, name) for name in COMPONENTS}
+    named = {name: class_name for name, class_name in named.items() if class_name is not None}
+    missing = [name for name in named if not (folder / name).exists()]  # people delete what they do not use
     parts = {
-        name: read_component(folder, name, workspace, progress, class_name=_class_name(index, name))
-        for name in COMPONENTS
-        if _class_name(index, name) is not None
+        name: read_component(folder, name, workspace, progress, class_name=class_name)
+        for name, class_name in named.items()
+        if name not in missing
     }
     scheduler = regular_file(folder / "scheduler" / "scheduler_config.json", folder)
     if scheduler is None:
@@ -63,6 +66,7 @@ def open_folder(folder: Path, workspace: Path, progress: Progress) -> Checkpoint
         parts=parts,
         tokenizers={name: folder / name for name in TOKENIZERS if _is_tokenizer(folder / name, folder)},
         scheduler_config=read_json(scheduler),
+        warnings=tuple(f"the {name.replace('_', ' ')} is not in its folder" for name in missing),
     )
 
 

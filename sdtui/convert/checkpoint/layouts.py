@@ -203,8 +203,9 @@ def _predicting(tensors: Tensors) -> dict[str, Any]:
 
 
 def _unet(tensors: Tensors, sample_size: int) -> Network:
-    config = architectures.unet(_without(tensors, UNET), sample_size)
-    return Network(config, diffusers_names.convert_ldm_unet_checkpoint(dict(tensors), config))
+    mine = _starting(tensors, UNET)  # diffusers remarks on averaged weights beside them
+    config = architectures.unet(_without(mine, UNET), sample_size)
+    return Network(config, diffusers_names.convert_ldm_unet_checkpoint(mine, config))
 
 
 def _controlnet(tensors: Tensors) -> Network:
