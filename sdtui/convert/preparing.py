@@ -109,12 +109,15 @@ def plan(request: ConversionRequest, opened: Opened, workspace: Path) -> Plan:
 def _networks(request: ConversionRequest, opened: Opened, sizes: tuple[Size, ...]) -> Iterator[NetworkPlan]:
     checkpoint, chosen = opened.checkpoint, request.networks
     compressed = request.nbits is not None or request.linear
+    denoiser = "transformer" if checkpoint.family == "sd3" else "unet"
 
     def wanted(part: Part, component: str) -> bool:
-        if chosen is not None and part in chosen:
-            checkpoint.component(component)  # says so where there is none
-            return True
-        return chosen is None and part not in _LEFT_OUT_UNLESS_ASKED and component in checkpoint.components
+        there = component in checkpoint.components
+        if chosen is None:
+            return there and part not in _LEFT_OUT_UNLESS_ASKED
+        if part in chosen and not any(each in checkpoint.components for each in _components(part, denoiser)):
+            checkpoint.component(component)  # says what there is
+        return there and part in chosen
 
     def network(roles: tuple[NetworkRole, ...], component: str, **options: Any) -> NetworkPlan:
         parameters = opened.part(component).parameters
@@ -123,7 +126,6 @@ def _networks(request: ConversionRequest, opened: Opened, sizes: tuple[Size, ...
     for component, role, part in _TEXT_ENCODERS:
         if wanted(part, component):
             yield network((role,), component, sizes=(), compressed=compressed)
-    denoiser = "transformer" if checkpoint.family == "sd3" else "unet"
     if wanted("unet", denoiser):
         roles: tuple[NetworkRole, ...] = (_role(checkpoint),)
         if request.unet_support_controlnet:
@@ -161,6 +163,12 @@ def _networks(request: ConversionRequest, opened: Opened, sizes: tuple[Size, ...
         yield NetworkPlan(
             roles=("text_projection",), component="text_projection", parameters=768 * 512, sizes=()
         )
+
+
+def _components(part: Part, denoiser: str) -> list[str]:
+    """What a checkpoint may call a part: there are one or two CLIP text encoders."""
+    named = [component for component, _, each in (*_TEXT_ENCODERS, *_PICTURE_NETWORKS) if each == part]
+    return named or [denoiser]
 
 
 def _role(checkpoint: Checkpoint) -> NetworkRole:
