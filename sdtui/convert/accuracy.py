@@ -17,11 +17,15 @@ from sdtui.runtime.portable.network import PortableNetwork
 
 
 def psnr(reference: Array, measured: Array) -> float:
-    """Peak signal-to-noise ratio in dB: 20 log10(max|reference| / rms error), inf where equal."""
+    """Peak signal-to-noise ratio in dB: 20 log10(max|reference| / rms error), inf where equal.
+
+    Where there should be nothing but zeros, anything else is -inf, and so is what is no number.
+    """
+    peak = np.abs(reference).max()
     error = np.sqrt(np.mean(np.square(reference.astype(np.float64) - measured)))
-    if not np.isfinite(error):
-        return -math.inf
-    return 20 * math.log10(np.abs(reference).max() / error) if error else math.inf
+    if not error:
+        return math.inf
+    return 20 * math.log10(peak / error) if peak and np.isfinite(error) else -math.inf
 
 
 def measure(

@@ -130,6 +130,8 @@ def test_psnr() -> None:
     assert psnr(reference, reference) == float("inf")
     assert psnr(reference, reference + 0.4) == pytest.approx(20)
     assert psnr(reference, np.array([np.nan, 0])) == float("-inf")
+    assert psnr(np.zeros(2), np.zeros(2)) == float("inf")
+    assert psnr(np.zeros(2), reference) == float("-inf")
 
 
 class Words(torch.nn.Module):
