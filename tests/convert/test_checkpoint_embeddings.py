@@ -94,6 +94,22 @@ def test_two_encoders(tmp_path: Path) -> None:
         assert ids == {"style": len(table) - 2, "style_1": len(table) - 1}
 
 
+def test_vocabulary_in_one_file(tmp_path: Path) -> None:
+    """Newer repositories have tokenizer.json alone."""
+    checkpoint = saved("sd", tmp_path)
+    folder = checkpoint.tokenizer()
+    words = (folder / "vocab.json").read_text(), (folder / "merges.txt").read_text()
+    merges = [line.split(" ") for line in words[1].splitlines()[1:]]
+    model = {"vocab": json.loads(words[0]), "merges": merges}
+    (folder / "tokenizer.json").write_text(json.dumps({"model": model}))
+    (folder / "vocab.json").unlink()
+    (folder / "merges.txt").unlink()
+    save_file({"emb_params": torch.randn(1, WORDS)}, tmp_path / "style.safetensors")
+    fused, _ = fuse(checkpoint, [], [str(tmp_path / "style.safetensors")], tmp_path / "work")
+    assert json.loads((fused.tokenizer() / "vocab.json").read_text()) == json.loads(words[0])
+    assert (fused.tokenizer() / "merges.txt").read_text() == words[1]
+
+
 def test_old_files_still_find_the_end_of_the_text(tmp_path: Path) -> None:
     """An ``eos_token_id`` of 2 means the highest id, until there are higher ones."""
     saved("sd", tmp_path)

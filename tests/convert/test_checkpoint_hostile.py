@@ -310,6 +310,11 @@ def _link_folder_out(folder: Path) -> None:
     (folder / "vae").symlink_to(folder.parent / "elsewhere")
 
 
+def _link_tokenizer_out(folder: Path) -> None:
+    (folder.parent / "elsewhere.json").write_text("{}")
+    (folder / "tokenizer" / "tokenizer_config.json").symlink_to(folder.parent / "elsewhere.json")
+
+
 def _circle(folder: Path) -> None:
     (folder / "unet" / "config.json").unlink()
     (folder / "unet" / "config.json").symlink_to("config.json")
@@ -359,6 +364,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "a link out": (_link_out, "leads out of its folder"),
     "a folder that is a link out": (_link_folder_out, "leads out of its folder"),
     "a circle of links": (_circle, "cannot be read"),
+    "a tokenizer that is a link out": (_link_tokenizer_out, "leads out of its folder"),
     "a pipe": (_pipe, "not a regular file"),
     "a folder for a file": (_folder_for_file, "not a regular file"),
     "an index that points out": (_index_out, "its index names"),
@@ -565,15 +571,36 @@ for index, way in enumerate(ways):
     assert done.stdout.splitlines() == ["file too large ['.lock']"] * 21
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    (work / ".sdtui-abc" / "model").mkdir(parents=True)
-    (work / ".sdtui-abc" / "model" / "half").write_bytes(b"half")
+def test_a_process_that_is_killed_while_it_unpacks(tmp_path: Path) -> None:
     single = tmp_path / "model.safetensors"
     networks = checkpoints.networks("sd", 300)
     save_file(ldm.unet(networks["unet"]) | ldm.vae(networks["vae"]), single)
-    open_checkpoint(str(single), work)
-    assert not list(work.glob(".sdtui-*"))
+    script = """
+import sys
+from pathlib import Path
+from sdtui.convert.checkpoint import single_file
+from sdtui.convert.checkpoint.checkpoint import open_checkpoint
+def half(file, tensors):
+    file.write_bytes(b"half")
+    print("half", flush=True)
+    sys.stdin.read()
+single_file.write_tensors = half
+open_checkpoint(sys.argv[1], Path(sys.argv[2]))
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(single), str(tmp_path / "work")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"half\n"
+        process.kill()
+    assert list((tmp_path / "work").glob(".sdtui-*"))
+    module = open_checkpoint(str(single), tmp_path / "work").component("unet").module()
+    for name, tensor in networks["unet"].state_dict().items():
+        assert torch.equal(module.state_dict()[name], tensor)
+    assert not list((tmp_path / "work").glob(".sdtui-*"))
 
 
 def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:

@@ -141,6 +141,8 @@ def _list(value: Any) -> list[Any]:
 
 
 def _is_tokenizer(folder: Path, root: Path) -> bool:
+    for settings in ("tokenizer_config.json", "added_tokens.json", "special_tokens_map.json"):
+        regular_file(folder / settings, root)
     return any(all(regular_file(folder / file, root) for file in files) for files in TOKENIZER_FILES)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sdtui.bundle.bundle import MERGES_FILE, VOCABULARY_FILE
 from sdtui.bundle.manifest import Adapter
 from sdtui.conversion import Fused
 from sdtui.convert.checkpoint.checkpoint import Checkpoint, Progress, silent
@@ -25,6 +26,7 @@ from sdtui.convert.checkpoint.reading import broken, read_json
 from sdtui.convert.checkpoint.safetensors_file import deferred_tensors, write_tensors
 from sdtui.convert.checkpoint.workspace import unpacked
 from sdtui.convert.source import ConversionError
+from sdtui.convert.words import clip_words
 from sdtui.files import reason
 
 ADDED_TOKENS = "added_tokens.json"
@@ -145,7 +147,7 @@ def _table(tensors: Mapping[str, Tensor]) -> str:
 
 def _numbered(folder: Path, words: Sequence[Embedding], tensors: Mapping[str, Tensor]) -> dict[str, int]:
     """The ids of all tokens of ``words``, which follow the table's rows."""
-    taken = set(read_json(folder / "vocab.json")) | set(_added(folder))
+    taken = set(json.loads(clip_words(folder).vocabulary)) | set(_added(folder))
     first = tensors[_table(tensors)].shape[0]
     ids: dict[str, int] = {}
     for token in (token for word in words for token in word.tokens):
@@ -167,16 +169,17 @@ def _counting(config: Mapping[str, Any], added: int, tokenizer: Path) -> dict[st
     Old files give 2 as the end of text, and transformers then takes the token with the highest id for
     it; that would now be a word of ours.
     """
-    end = read_json(tokenizer / "vocab.json").get("<|endoftext|>")
-    legacy = {"eos_token_id": end} if config.get("eos_token_id", 2) == 2 and isinstance(end, int) else {}
+    legacy = {"eos_token_id": clip_words(tokenizer).eos} if config.get("eos_token_id", 2) == 2 else {}
     return {"vocab_size": config.get("vocab_size", 49408) + added, **legacy}
 
 
 def _write_tokenizer(folder: Path, original: Path, ids: Mapping[str, int]) -> None:
     folder.mkdir()
-    for name in ("vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json"):
-        if (original / name).exists():
-            shutil.copyfile(original / name, folder / name)
+    words = clip_words(original)
+    (folder / VOCABULARY_FILE).write_text(words.vocabulary, encoding="utf-8")
+    (folder / MERGES_FILE).write_text(words.merges, encoding="utf-8")
+    if (original / "tokenizer_config.json").exists():
+        shutil.copyfile(original / "tokenizer_config.json", folder / "tokenizer_config.json")
     added = {**_added(original), **ids}
     (folder / ADDED_TOKENS).write_text(json.dumps(added, indent=2) + "\n", encoding="utf-8")
 
