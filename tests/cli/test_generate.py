@@ -16,8 +16,8 @@ from PIL import Image
 
 from sdtui.engine.client import EngineClient
 from sdtui.engine.protocol import Job
-from sdtui.spawn import environment, python
 from sdtui.history.png import read_origin
+from sdtui.spawn import environment, python
 from tests.cli.conftest import sdtui
 from tests.engine.talk import LONG, snapshot
 

@@ -24,8 +24,10 @@ from sdtui.engine.conversions import ATTEMPTS, Left
 from sdtui.engine.protocol import Cancel, Conversion, Convert, EngineMessage, Finished, Snapshot, Watch
 from sdtui.settings import Settings, places, save_settings
 from sdtui.spawn import environment
-from tests.engine.talk import heard, outcome, snapshot, submit
+from tests.convert.folder import save_folder
+from tests.engine.talk import connected, heard, outcome, snapshot, submit
 from tests.engine.test_lifetime import eventually
+from tests.tiny import TinyTorch
 from tests.tui.real_terminal import ROOT
 
 ENGINE = """
@@ -274,3 +276,26 @@ def test_the_command_line_shows_the_conversion(
     converting(client, ask(client, "slow").job)
     assert main(["engine", "status"]) == 0
     assert re.search(r"running  convert slow, unet: tracing, \d+%, \d+:\d\d left", capsys.readouterr().out)
+
+
+def test_a_real_conversion_goes_on_at_once_in_the_next_engine(
+    home: Path, tiny_torch: TinyTorch, tmp_path: Path
+) -> None:
+    request = ConversionRequest(
+        source=str(save_folder(tiny_torch, tmp_path / "tiny")),
+        output=str(home / "data/models/tiny"),
+        networks=("text-encoder",),
+    )
+    client = connected()
+    client.send(Convert("real", request))
+    told(client, "real", lambda conversion: conversion.stage and conversion.stage.stage == "tracing")
+    os.kill(snapshot(client).pid, signal.SIGKILL)
+    client.close()
+    again = connected()
+    try:
+        end = ended(again, "real")
+        assert end.report is not None, end.failure
+        assert [network.faithful for network in end.report.networks] == [True]
+        assert [path.name for path in (home / "data/models").iterdir()] == ["tiny"], "and nothing is left"
+    finally:
+        again.close()

@@ -16,9 +16,9 @@ import pytest
 
 from sdtui.engine.client import EngineClient, EngineError, EngineLost, NoEngine
 from sdtui.engine.protocol import Ask, Job, Snapshot, Stop
-from sdtui.spawn import environment, python
 from sdtui.request import GenerationRequest
 from sdtui.settings import Settings, places, save_settings
+from sdtui.spawn import environment, python
 from tests.engine.talk import LONG, connected, heard, snapshot
 
 OLD_ENGINE = "import sdtui; sdtui.__version__ = '0.0.1'; from sdtui.engine.host import main; main()"
