@@ -14,7 +14,13 @@ def forecast_page(forecast: Forecast) -> list[str]:
     """A line for each network and one for all of them, then the warnings."""
     head = ("network", "parameters", "memory", "disk", "time")
     rows = [
-        (each.network, count(each.parameters), amount(each.memory), amount(each.disk), clock(each.seconds))
+        (
+            spoken(each.network),
+            count(each.parameters),
+            amount(each.memory),
+            amount(each.disk),
+            clock(each.seconds),
+        )
         for each in forecast.networks
     ]
     parameters = sum(each.parameters for each in forecast.networks)
@@ -41,7 +47,7 @@ def report_row(network: NetworkReport) -> Row:
     """One network of a report."""
     was_there = not network.seconds
     return (
-        network.network,
+        spoken(network.network),
         amount(network.bytes),
         "16" if network.nbits is None else f"{network.nbits:g}",
         "–" if network.psnr is None else f"{network.psnr:.1f}",
@@ -54,7 +60,7 @@ def report_row(network: NetworkReport) -> Row:
 
 def stage_words(stage: Stage) -> str:
     """What is going on: ``unet: tracing``."""
-    return f"{_spoken(stage.network)}: {_spoken(stage.stage)}" if stage.network else _spoken(stage.stage)
+    return f"{spoken(stage.network)}: {spoken(stage.stage)}" if stage.network else spoken(stage.stage)
 
 
 def warning_lines(warnings: Sequence[str]) -> list[str]:
@@ -94,5 +100,6 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _spoken(name: str) -> str:
+def spoken(name: str) -> str:
+    """A network or a stage as people read it."""
     return name.replace("_", " ")

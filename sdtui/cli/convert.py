@@ -26,7 +26,7 @@ from sdtui.conversion import (
     parse_parts,
     parse_size,
 )
-from sdtui.conversion_page import amount, forecast_page, report_page
+from sdtui.conversion_page import amount, forecast_page, report_page, spoken
 from sdtui.convert.workspace import Workspace
 from sdtui.engine.converter import ConversionError, Converter, forecast_of, rooted
 from sdtui.settings import places
@@ -262,7 +262,7 @@ def _refuse_unfaithful(report: ConversionReport) -> None:
     """Raises :class:`ConversionError` when a network does not do what its original does."""
     below = [each for each in report.networks if not each.faithful]
     if below:
-        told = "; ".join(f"{each.network} {each.psnr:.1f} of {each.threshold:g} dB" for each in below)
+        told = "; ".join(f"{spoken(each.network)} {each.psnr:.1f} of {each.threshold:g} dB" for each in below)
         raise ConversionError(
             "the bundle is not faithful to its source", told, "use more bits, or --minimum-psnr if it will do"
         )

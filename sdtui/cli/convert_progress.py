@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from sdtui.conversion import ConversionEvent, Forecast, NetworkReport, Stage
-from sdtui.conversion_page import amount, clock, forecast_page, stage_words
+from sdtui.conversion_page import amount, clock, forecast_page, spoken, stage_words
 
 if TYPE_CHECKING:
     import rich.progress
@@ -119,7 +119,7 @@ def done(network: NetworkReport) -> str:
     accuracy = "not compared" if network.psnr is None else f"{network.psnr:.1f} dB of {network.threshold:g}"
     took = f"{clock(network.seconds)}, {amount(network.peak_memory)}" if network.seconds else "was there"
     below = "" if network.faithful else "  below the threshold"
-    return f"done  {network.network}  {amount(network.bytes)}, {accuracy}, {took}{below}"
+    return f"done  {spoken(network.network)}  {amount(network.bytes)}, {accuracy}, {took}{below}"
 
 
 def _say(*lines: str) -> None:

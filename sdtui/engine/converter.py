@@ -56,7 +56,7 @@ class Converter:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=complaints,
-                env=environment(),
+                env=environment() | {"TQDM_DISABLE": "1"},  # bars that libraries draw
                 start_new_session=True,  # an interrupt typed in the terminal is ours to hear
             )
         except OSError as error:

@@ -153,7 +153,7 @@ class Studio(App[None]):
             return
         session = self.session
         self.create.show(self.models)
-        if self._converting is not None and self._converting.is_mounted:
+        if self._converting in self.screen_stack and self._converting.is_mounted:
             self._converting.show()
         image = self._pictures.of(session.shown) if session.shown else None
         if image or not session.shown:
@@ -198,7 +198,7 @@ class Studio(App[None]):
 
         def gather_and_act() -> None:
             self.create.gather()
-            if self._converting is not None and self._converting.is_mounted:
+            if self._converting in self.screen_stack and self._converting.is_mounted:
                 self._converting.gather()
             act()
 

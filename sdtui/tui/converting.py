@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from sdtui.conversion import ConversionReport
-from sdtui.conversion_page import clock, stage_words
+from sdtui.conversion_page import clock, spoken, stage_words
 from sdtui.engine.protocol import Conversion
 
 
@@ -36,6 +36,6 @@ def verdict(report: ConversionReport, name: str) -> tuple[str, bool]:
     """What to say of a finished conversion, and whether that is good news."""
     below = [each for each in report.networks if not each.faithful]
     if below:
-        told = ", ".join(f"{each.network} {each.psnr:.1f} of {each.threshold:g} dB" for each in below)
+        told = ", ".join(f"{spoken(each.network)} {each.psnr:.1f} of {each.threshold:g} dB" for each in below)
         return f"{name} is not faithful to its source — {told} — more bits keep more", False
     return f"{name} is converted, in {clock(report.seconds)}: choose it in the library", True

@@ -94,7 +94,7 @@ async def test_a_source_is_forecast_and_converted_in_the_engine(
     async with opened(width, height) as studio:
         await open_dialog(studio)
         await studio.type(str(source))
-        await studio.shows("in all", "text_encoder", "3.1 GB", "2:10")
+        await studio.shows("in all", "text encoder", "3.1 GB", "2:10")
         await studio.press("down")
         await studio.type("mine")
         await studio.press("down", "right", "right", "down", "left", "down", "right", "right", "down")

@@ -89,7 +89,7 @@ class Convert(ModalScreen[ConversionRequest | None]):
     def _rows(self, draft: ConversionDraft) -> Iterator[tuple[str, Widget]]:
         paths = PathSuggester()
         yield "source", _text("source", draft, "a diffusers folder, a .safetensors file or a Hub name", paths)
-        yield "output", _text("output", draft, "named after the source")
+        yield "output", _text("output", draft, "")
         yield "attention", Choice(ATTENTIONS, draft.attention, id="attention")
         yield "target", Choice(TARGETS, draft.target, id="target")
         yield "bits", Choice([str(bits) for bits in BITS], str(draft.bits), id="bits")
@@ -137,6 +137,8 @@ class Convert(ModalScreen[ConversionRequest | None]):
         """
         self.gather()
         self._forecaster.forget()
+        name = self._session.conversion.replace(output="").name or "named after the source"
+        self.query_one("#output", Input).placeholder = f"{name}, in the models folder"
         if not self._session.conversion.source.strip():
             self._say(Content(""))
             return
