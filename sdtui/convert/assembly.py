@@ -157,15 +157,21 @@ def _value(blob: Blob, writer: _BlobWriter) -> Any:
     for size in blob.shape:
         tensor.dimensions.add().constant.size = size
     if int(np.prod(blob.shape)) < _IN_PROGRAM:
-        raw = blob.data.tobytes()
-        if blob.dtype == "fp32":
-            value.immediateValue.tensor.floats.values.extend(blob.data.reshape(-1).tolist())
-        else:
-            value.immediateValue.tensor.bytes.values = raw
+        _write_immediate(value.immediateValue.tensor, blob)
     else:
         value.blobFileValue.fileName = "@model_path/weights/weight.bin"
         value.blobFileValue.offset = writer.write(blob)
     return value
+
+
+def _write_immediate(tensor: Any, blob: Blob) -> None:
+    """Into the field that Core ML expects: two types have their own, the others are bytes."""
+    if blob.dtype == "fp32":
+        tensor.floats.values.extend(blob.data.reshape(-1).tolist())
+    elif blob.dtype == "int32":
+        tensor.ints.values.extend(blob.data.reshape(-1).tolist())
+    else:
+        tensor.bytes.values = blob.data.tobytes()
 
 
 class _BlobWriter:
