@@ -157,13 +157,9 @@ def _grouped(goal: Uniform, group_size: int) -> Uniform:
 
 def _bytes(text: str) -> int:
     found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([KMG]?B?)\s*", text, re.IGNORECASE)
-    unit = found[2].upper() if found else ""
-    if (
-        found is None
-        or (factor := _UNITS.get(unit if unit.endswith("B") or not unit else f"{unit}B")) is None
-    ):
+    if found is None:
         raise CommandLineError("size is not valid", f"{text!r} is no number of bytes", "write it as 1.2GB")
-    return round(float(found[1]) * factor)
+    return round(float(found[1]) * _UNITS[found[2].upper().removesuffix("B")])
 
 
 def _absolute(path: Path | None) -> str | None:

@@ -18,6 +18,7 @@ from sdtui.compress.chart import draw
 from sdtui.compress.curve import measure_curve
 from sdtui.compress.layers import LayeredNetwork
 from sdtui.compress.noise import decibels, from_decibels
+from sdtui.compress.progress import OnPart
 from sdtui.compress.recipe import Recipe, Tradeoff
 from sdtui.compress.request import (
     AverageBits,
@@ -53,9 +54,6 @@ BLOB_OVERHEAD = 128
 SEARCHES = 6
 MARGIN = 0.89
 """Half a decibel: inputs that a recipe was not chosen by may be a little worse off."""
-
-OnPart = Callable[[str, float], None]
-"""Hears what is being done, and how much of that is done."""
 
 
 @dataclass(frozen=True)

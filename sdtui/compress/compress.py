@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -16,8 +15,9 @@ from sdtui.bundle.bundle import MANIFEST_FILE, entry_sha256, packages
 from sdtui.bundle.manifest import NetworkEntry
 from sdtui.compress.activations import quantize_inputs
 from sdtui.compress.calibration import PROMPTS, Calibration, Inputs, record
-from sdtui.compress.choosing import OnPart, Treatment, choose
+from sdtui.compress.choosing import Treatment, choose
 from sdtui.compress.noise import decibels, from_decibels, mean, relative_noise
+from sdtui.compress.progress import OnPart, OnStage, Progress
 from sdtui.compress.request import (
     CompressedNetwork,
     CompressionError,
@@ -25,27 +25,12 @@ from sdtui.compress.request import (
     CompressionRequest,
 )
 from sdtui.compress.rewrite import rewrite
-from sdtui.conversion import Stage
 from sdtui.convert.assembly import WEIGHTS, WeightFile
 from sdtui.convert.disassembly import Disassembled, disassemble
 from sdtui.convert.network import compressible
 from sdtui.diffusion.errors import Cancelled
 from sdtui.files import create_folder_atomically, reason
 from sdtui.runtime.portable.network import PortableNetwork
-
-OnStage = Callable[[Stage], None]
-
-_SHARES = {
-    "drawing pictures": 0.02,
-    "measuring weights": 0.7,
-    "measuring layers in 8 bits": 0.7,
-    "measuring the curve": 0.75,
-    "trying recipes": 0.8,
-    "recording inputs": 0.83,
-    "writing": 0.95,
-    "comparing": 1.0,
-}
-"""How far the whole is when a part of it ends."""
 
 
 def compress(
@@ -58,24 +43,23 @@ def compress(
     Raises :class:`CompressionError` and other SdtuiErrors, and :class:`Cancelled` soon after ``cancelled``
     says so.
     """
-    began = time.perf_counter()
+    progress = Progress(on_stage, request)
     bundle, output = Bundle.open(Path(request.model)), Path(request.output)
-    progress = _Progress(on_stage, began)
+    if output.exists():
+        raise CompressionError(f"{output} is not overwritten", "it exists", "name another folder")
     try:
-        if output.exists():
-            raise FileExistsError(17, "it exists")
         treatments = choose(bundle, request, progress.hear, cancelled)
         with create_folder_atomically(output) as folder:
             folder.mkdir()
             _copy_others(bundle, treatments, folder)
             samples = _samples(bundle, treatments, request, progress.hear, cancelled)
             entries, networks = {}, []
-            for name, treatment in treatments.items():
+            for index, (name, treatment) in enumerate(treatments.items()):
                 if cancelled():
                     raise Cancelled
-                progress.network = name
-                entry, weights = _write(bundle, name, treatment, folder, progress.hear)
-                progress.hear("comparing", 0.0)
+                on_part = progress.network(name, index, len(treatments))
+                entry, weights = _write(bundle, name, treatment, folder, on_part)
+                on_part("comparing", 0.0)
                 noise = _compare(bundle.path / entry.file, folder / entry.file, samples.get(name, []))
                 entries[name] = _described(entry, treatment, weights, noise, folder)
                 networks.append(_reported(bundle, name, entries[name], treatment, noise, folder))
@@ -84,24 +68,7 @@ def compress(
         raise CompressionError(
             f"{output} cannot be written", reason(error), "choose another place, or make room"
         ) from error
-    return CompressionReport(str(output), time.perf_counter() - began, networks)
-
-
-class _Progress:
-    """Parts of one network's work as stages of the whole."""
-
-    def __init__(self, on_stage: OnStage, began: float) -> None:
-        self.network = ""
-        self._on_stage = on_stage
-        self._began = began
-
-    def hear(self, part: str, done: float) -> None:
-        end = _SHARES[part]
-        start = max((share for share in _SHARES.values() if share < end), default=0.0)
-        fraction = start + (end - start) * done
-        elapsed = time.perf_counter() - self._began
-        remaining = elapsed * (1 - fraction) / fraction if fraction > 0.02 else None
-        self._on_stage(Stage(self.network, part, fraction, elapsed, remaining))
+    return CompressionReport(str(output), progress.elapsed, networks)
 
 
 # ---- writing -------------------------------------------------------------------------------
@@ -121,11 +88,11 @@ class _Weights:
 
 def _copy_others(bundle: Bundle, treatments: dict[str, Treatment], folder: Path) -> None:
     """Everything in the bundle but its manifest and the networks that are written anew."""
-    replaced = {file for name in treatments for file in packages(bundle.entries[name])}
+    left = {file for name in treatments for file in packages(bundle.entries[name])} | {MANIFEST_FILE}
 
     def left_out(parent: str, names: list[str]) -> set[str]:
         here = Path(parent).relative_to(bundle.path)
-        return {name for name in names if (here / name).as_posix() in {*replaced, MANIFEST_FILE}}
+        return {name for name in names if (here / name).as_posix() in left}
 
     shutil.copytree(bundle.path, folder, ignore=left_out, dirs_exist_ok=True)
 

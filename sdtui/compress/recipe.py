@@ -88,7 +88,7 @@ class Tradeoff:
         if smallest.nbytes > nbytes:
             raise CompressionError(
                 "the network cannot be that small",
-                f"at {8 * nbytes / self.elements:.2f} bits a weight, below {smallest.bits:.2f}",
+                f"{8 * nbytes / self.elements:.2f} bits a weight are fewer than {smallest.bits:.2f}",
                 "allow more",
             )
         room = nbytes - smallest.nbytes
