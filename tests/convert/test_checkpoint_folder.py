@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sdtui.convert.checkpoint.checkpoint import Kind, open_checkpoint, open_component
+from sdtui.convert.checkpoint.component import Component
 from sdtui.convert.source import ConversionError
 from tests.convert import checkpoints
 from tests.tiny import write_tokenizer
@@ -143,6 +144,22 @@ def test_text_encoders_of_both_transformers(pipeline: Path, tmp_path: Path, pref
     module = open_checkpoint(str(pipeline), tmp_path / "work").component("text_encoder").module()
     name = "final_layer_norm.weight"
     assert torch.equal(module.state_dict()[name], tensors[name])
+
+
+def test_safety_checker_of_transformers_4(tmp_path: Path) -> None:
+    """It said ``vision_model`` twice."""
+    checker = checkpoints.safety_checker()
+    expected = {name: tensor.clone() for name, tensor in checker.state_dict().items()}
+    checker.save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    doubled = {
+        f"vision_model.{name}" if name.startswith("vision_model.") else name: tensor
+        for name, tensor in expected.items()
+    }
+    save_file(doubled | {"vision_model.vision_model.embeddings.position_ids": torch.arange(5)}, weights)
+    config = json.loads((tmp_path / "config.json").read_text())
+    module = Component("safety_checker", type(checker).__name__, tmp_path, config, (weights,)).module()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in module.state_dict().items())
 
 
 def test_vae_with_the_old_names_of_attention(pipeline: Path, tmp_path: Path) -> None:

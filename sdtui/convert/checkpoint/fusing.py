@@ -120,9 +120,9 @@ def _replaced(tensor: Tensor, compute: Callable[[], Tensor]) -> Tensor:
 
 
 def _sum(weight: Tensor, added: Sequence[tuple[Factors, float]], component: Component, name: str) -> Tensor:
-    total = materialise(weight).float()
+    total = materialise(weight).to(torch.float32, copy=True)
     for factors, strength in added:
-        total = total + strength * factors.product(weight.shape)
+        factors.add_to(total, strength)
     fused = total.to(weight.dtype)
     if not bool(fused.isfinite().all()):
         raise component.error(f"with the LoRA {name} is no longer finite")

@@ -35,14 +35,12 @@ class Factors:
     mid: Tensor | None
     scale: float
 
-    def product(self, shape: torch.Size) -> Tensor:
-        """What is added to a weight of ``shape`` at full strength, float32. Raises RuntimeError."""
-        down, up = self.down.float(), self.up.float().flatten(1)
-        if self.mid is None:
-            product = up @ down.flatten(1)
-        else:
-            product = torch.einsum("op,pqkl,qi->oikl", up, self.mid.float(), down.flatten(1))
-        return self.scale * product.reshape(shape)
+    def add_to(self, weight: Tensor, strength: float) -> None:
+        """Add the product, ``strength`` times, to ``weight`` (O, I ...), contiguous float32, in place."""
+        down = self.down.float().flatten(1)
+        if self.mid is not None:
+            down = torch.einsum("pqkl,qi->pikl", self.mid.float(), down).flatten(1)
+        weight.flatten(1).addmm_(self.up.float().flatten(1), down, alpha=strength * self.scale)
 
     def fit(self, shape: tuple[int, ...]) -> bool:
         """Whether the product has as many rows and columns as a weight of ``shape``."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -40,6 +41,7 @@ DTYPES: Mapping[str, torch.dtype] = {
     "BOOL": torch.bool,
 }
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
+_MAPPED: WeakSet[mmap.mmap] = WeakSet()
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ def map_tensors(file: Path) -> dict[str, Tensor]:
             mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
     except (OSError, ValueError) as error:
         raise broken(file, str(error)) from error
+    _MAPPED.add(mapped)
     return {
         name: (
             torch.frombuffer(mapped, dtype=tensor.dtype, count=tensor.count, offset=tensor.start)
@@ -150,6 +153,15 @@ def map_tensors(file: Path) -> dict[str, Tensor]:
         ).reshape(tensor.shape)
         for name, tensor in header.tensors.items()
     }
+
+
+def release_pages() -> None:
+    """Give back the memory of what was read of mapped tensors; whoever looks again reads it anew.
+
+    What was written to a mapped tensor is lost: nothing here does that.
+    """
+    for mapped in list(_MAPPED):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def deferred_tensors(file: Path) -> dict[str, Tensor]:
