@@ -124,7 +124,7 @@ class Run:
     def input(self, layer: Layer) -> Tensor:
         """What the layer, before which the run stands, is about to be given."""
         value = self._registers[self._plan.steps[layer.step].inputs[0]]
-        assert value is not None
+        assert isinstance(value, Tensor)
         return value
 
     def finish(self, changes: Mapping[Layer, Change] | None = None) -> dict[str, Array]:

@@ -40,17 +40,19 @@ def measure(
     """The lowest PSNR in dB over all probes and outputs of ``package`` on the portable runtime.
 
     ``second_half`` continues the package where the network is cut in two; ``function`` is the one to
-    run of several. ``on_probe`` hears which
-    part of the work is done.
+    run of several. ``on_probe`` hears which part of the work is done. Weights are read as they are
+    needed, so that a network is measured that memory would not hold.
     """
     steps = 2 * len(source.probes)
     references = []
     for probe in source.probes:
         references.append(source.predict(probe))
         on_probe(len(references) / steps)
-    network: Network = PortableNetwork(package, "cpu-only", precision, function)
+    network: Network = PortableNetwork(package, "cpu-only", precision, function, streamed=True)
     if second_half is not None:
-        network = ChainedNetwork(network, PortableNetwork(second_half, "cpu-only", precision, function))
+        network = ChainedNetwork(
+            network, PortableNetwork(second_half, "cpu-only", precision, function, streamed=True)
+        )
     try:
         ratios = []
         for done, (probe, reference) in enumerate(zip(source.probes, references, strict=True), 1):

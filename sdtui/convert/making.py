@@ -15,6 +15,7 @@ from sdtui.conversion import ConversionRequest, NetworkReport
 from sdtui.convert.accuracy import measure
 from sdtui.convert.assembly import WeightFile
 from sdtui.convert.building import Builder
+from sdtui.convert.checkpoint.safetensors_file import release_pages
 from sdtui.convert.encoding.encodings import Linear, Palette, PaletteBits
 from sdtui.convert.halves import halve
 from sdtui.convert.network import Storage, write_network
@@ -61,6 +62,11 @@ def convert(
     sizes = network.sizes or (NO_SIZE,)
     stored: dict[int, WeightFile] = {}
     entries: dict[NetworkRole, NetworkEntry] = {}
+
+    def on_bytes(done: int) -> None:
+        release_pages()  # a weight is read once
+        tell("storing", min(done / (2 * network.parameters), 1.0))
+
     for number, role in enumerate(network.roles):
         programs: dict[Size, tuple[Program, ...]] = {}
         for size in sizes:
@@ -79,7 +85,7 @@ def convert(
                     target=request.target,
                     storage=storage,
                     shared=stored.get(half),
-                    on_bytes=lambda done: tell("storing", min(done / (2 * network.parameters), 1.0)),
+                    on_bytes=on_bytes,
                 )
                 stored.setdefault(half, weights)
         entries[role] = msgspec.structs.replace(entry, sha256=entry_sha256(folder, entry))
@@ -109,6 +115,7 @@ def compare(
                 source = replace(source, probes=source.probes[-1:])
 
             def on_probe(fraction: float, before: int = number * len(sizes) + place) -> None:
+                release_pages()
                 tell("comparing", (before + fraction) / (len(sizes) * len(entries)))
 
             second = entry.second_half if place == 0 or entry.functions else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from coremltools.converters.mil import Builder as mb  # noqa: N813 - its usual n
 from sdtui.runtime import NetworkError, load_network
 from sdtui.runtime.portable import network as portable
 from sdtui.runtime.portable.constants import Constants
+from sdtui.runtime.portable.network import PortableNetwork
 from sdtui.runtime.portable.package import open_package
 from sdtui.runtime.portable.plan import Plan, prepare
 from tests.runtime.conftest import NETWORKS, Sample, psnr
@@ -70,6 +72,24 @@ def test_the_same_inputs_give_the_same_bytes(precision: str, sample: SampleOf, c
     second = load_network(path, "cpu-only", precision)  # type: ignore[arg-type]
     results = [network.predict(inputs)["noise_pred"].tobytes() for network in (first, first, second)]
     assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_streamed_weights_are_the_same_weights(
+    precision: Literal["fp32", "bf16"],
+    sample: SampleOf,
+    converted: NetworkOf,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sdtui.runtime.portable.constants.STREAMED_ABOVE", 64)
+    path = converted("unet", "fp16", "macOS14")
+    inputs = sample("unet").inputs
+    resident = PortableNetwork(path, "cpu-only", precision).predict(inputs)["noise_pred"]
+    streamed = PortableNetwork(path, "cpu-only", precision, streamed=True)
+    assert streamed.predict(inputs)["noise_pred"].tobytes() == resident.tobytes()
+    plan = streamed._plan
+    assert plan is not None
+    assert sum(callable(register) for register in plan.registers) > 20
 
 
 def _plan(path: Path) -> Plan:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,18 +16,26 @@ from sdtui.runtime.portable.program import Array, Function, Operation, Value
 from sdtui.runtime.portable.wire import MalformedError
 
 Content = Array | str | tuple[str, ...]
+Streamed = Callable[[], Tensor]
+"""Reads a weight, whenever a step needs it, and keeps nothing."""
+
+STREAMED_ABOVE = 1 << 16
+"""Elements from which on a weight is worth reading again and again."""
 
 
 class Constants:
     """The constants of one function, as arrays, as parameters or as tensors on one device.
 
     Nothing is read until it is asked for, and arrays are not kept: a palettized weight exists in
-    memory only as the tensor that is made of it.
+    memory only as the tensor that is made of it. Where weights are ``streamed``, not even that.
     """
 
-    def __init__(self, package: Package, function: Function, device: torch.device) -> None:
+    def __init__(
+        self, package: Package, function: Function, device: torch.device, *, streamed: bool = False
+    ) -> None:
         self._package = package
         self._device = device
+        self._streamed = streamed
         self._folded: dict[str, Tensor] = {}
         self._tensors: dict[tuple[str, torch.dtype | None], Tensor] = {}
         self._sources: dict[str, Operation] = {}
@@ -52,6 +62,14 @@ class Constants:
             return _plain(self._folded[argument].cpu().numpy())
         content = self._content(argument)
         return _plain(content) if isinstance(content, np.ndarray) else content
+
+    def register(self, argument: str | Value, half: torch.dtype | None = None) -> Tensor | Streamed:
+        """What a plan keeps of a constant: its tensor, or how to read it."""
+        if self._streamed and isinstance(argument, str) and argument in self._sources:
+            shape = next(each for each in self._sources[argument].outputs if each.name == argument).type.shape
+            if prod(size or 1 for size in shape) > STREAMED_ABOVE:
+                return lambda: self._tensor(self._array(argument), half)
+        return self.tensor(argument, half)
 
     def tensor(self, argument: str | Value, half: torch.dtype | None = None) -> Tensor:
         """A constant as a tensor: floats in fp32 or ``half``, integers in int32, or bool."""

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from sdtui.runtime.portable.plan import Plan, Step
+from sdtui.runtime.portable.plan import Plan, Register, Step
 
 OPERATION_ERRORS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, MemoryError)
 """What torch raises when an operation is used wrongly or memory runs out."""
 
 
-Registers = list[Tensor | None]
+Registers = list[Register]
 """A value for each number of a plan, None where there is none now."""
 
 
@@ -48,7 +48,7 @@ def perform(step: Step, registers: Registers) -> None:
     """One step. Raises :class:`StepError`."""
     try:
         with torch.inference_mode():
-            result = step.run(*[registers[slot] for slot in step.inputs])
+            result = step.run(*[_value(registers[slot]) for slot in step.inputs])
     except OPERATION_ERRORS as error:
         raise StepError(step.operation) from error
     if isinstance(result, Tensor):
@@ -63,4 +63,9 @@ def perform(step: Step, registers: Registers) -> None:
 def results(plan: Plan, registers: Registers) -> dict[str, Tensor]:
     """The outputs, by name, after the last step."""
     outputs = {name: registers[slot] for name, slot in plan.outputs.items()}
-    return {name: tensor for name, tensor in outputs.items() if tensor is not None}
+    return {name: tensor for name, tensor in outputs.items() if isinstance(tensor, Tensor)}
+
+
+def _value(register: Register) -> Tensor | None:
+    """A constant that is streamed is read here, for one step."""
+    return register if register is None or isinstance(register, Tensor) else register()

@@ -26,8 +26,9 @@ class PortableNetwork:
 
     ``precision`` is that of the operations that multiply, where the program declares fp16; what it
     declares as fp32 is computed in fp32. ``auto`` is fp16 on CUDA, bf16 on a processor that has it,
-    else fp32. ``function`` is the one to run of several, None for the default one. Raises
-    :class:`NetworkError` when the path holds no network, or a broken one.
+    else fp32. ``function`` is the one to run of several, None for the default one. With ``streamed``
+    weights stay on disk and are read for each step that needs them: slower, in a fraction of the
+    memory. Raises :class:`NetworkError` when the path holds no network, or a broken one.
     """
 
     def __init__(
@@ -36,6 +37,8 @@ class PortableNetwork:
         compute_units: ComputeUnits = "all",
         precision: Precision = "auto",
         function: str | None = None,
+        *,
+        streamed: bool = False,
     ) -> None:
         self._device = _device(compute_units)
         half = _half(precision, self._device)
@@ -44,7 +47,7 @@ class PortableNetwork:
         self.inputs: Mapping[str, TensorSpec] = package.inputs
         self.outputs: Mapping[str, TensorSpec] = package.outputs
         self.weight_bytes = package.weight_bytes
-        self._plan: Plan | None = _plan(package, self._device, half)
+        self._plan: Plan | None = _plan(package, self._device, half, streamed)
         where = " cuda" if self._device.type == "cuda" else ""
         self.runtime = f"portable {_NAMES[self._plan.half]}{where}"
 
@@ -79,11 +82,11 @@ class PortableNetwork:
         return NetworkError(what, why, "convert the model again")
 
 
-def _plan(package: Package, device: torch.device, half: torch.dtype | None) -> Plan:
+def _plan(package: Package, device: torch.device, half: torch.dtype | None, streamed: bool) -> Plan:
     function = package.model.function
     with reading(package.path), torch.inference_mode():
         try:
-            constants = Constants(package, function, device)
+            constants = Constants(package, function, device, streamed=streamed)
             return prepare(fuse(function, constants), constants, half)
         except OPERATION_ERRORS as error:
             raise NetworkError(

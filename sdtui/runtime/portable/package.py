@@ -73,7 +73,8 @@ def reading(path: Path) -> Iterator[None]:
 def open_package(path: Path, function: str | None = None) -> Package:
     """Read what a ``.mlpackage`` says about its network; weights are read when asked for.
 
-    ``function`` is the one wanted of several, None for the default one. Raises NetworkError when there is no such package, or a broken one.
+    ``function`` is the one wanted of several, None for the default one. Raises NetworkError when there
+    is no such package, or a broken one.
     """
     if not path.exists():
         raise NetworkError(f"cannot load {path.name}", f"{path} does not exist", "check the path")

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from sdtui.runtime.portable.constants import Constants
+from sdtui.runtime.portable.constants import Constants, Streamed
 from sdtui.runtime.portable.ops import OPERATIONS, Kernel
 from sdtui.runtime.portable.ops.constexpr import CONSTEXPR
 from sdtui.runtime.portable.program import Function, Operation, Value
@@ -17,6 +17,7 @@ from sdtui.runtime.portable.wire import MalformedError
 
 Results = Tensor | tuple[Tensor, ...]
 Run = Callable[..., Results]
+Register = Tensor | Streamed | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """Steps over numbered registers. ``registers`` holds the constants, and None elsewhere.
+    """Steps over numbered registers. ``registers`` holds constants, or how to read them, else None.
 
     ``half`` is the precision in which some steps multiply, or None when all is fp32.
     """
 
-    registers: tuple[Tensor | None, ...]
+    registers: tuple[Register, ...]
     inputs: dict[str, int]
     outputs: dict[str, int]
     steps: tuple[Step, ...]
@@ -95,7 +96,7 @@ class _Layout:
     """Which register holds which value. Register 0 stays empty: it stands for an absent argument."""
 
     source: Constants
-    registers: list[Tensor | None] = field(default_factory=lambda: [None])
+    registers: list[Register] = field(default_factory=lambda: [None])
     constants: set[int] = field(default_factory=lambda: {0})
     _slots: dict[tuple[str, torch.dtype | None], int] = field(default_factory=dict)
 
@@ -116,7 +117,7 @@ class _Layout:
         key = (argument, precision) if isinstance(argument, str) else None
         if key is not None and key in self._slots:
             return self._slots[key]
-        self.registers.append(self.source.tensor(argument, precision))
+        self.registers.append(self.source.register(argument, precision))
         place = len(self.registers) - 1
         self.constants.add(place)
         if key is not None:

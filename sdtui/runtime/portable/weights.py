@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 from math import prod
 from pathlib import Path
@@ -18,6 +19,7 @@ from sdtui.runtime.portable.wire import MalformedError
 _METADATA = struct.Struct("<IIQQ")
 _METADATA_BYTES = 64
 _SENTINEL = 0xDEADBEEF
+_RELEASED_AFTER = 1 << 28
 BLOB_DTYPES = {
     1: "fp16",
     2: "fp32",
@@ -83,8 +85,14 @@ class WeightFile:
     """A ``weight.bin``, mapped into memory and read where a blob is asked for."""
 
     def __init__(self, path: Path) -> None:
-        self._bytes = np.memmap(path, dtype=np.uint8, mode="r") if path.stat().st_size else np.empty(0, "u1")
         self._name = path.name
+        self._mapped: mmap.mmap | None = None
+        self._bytes: Array = np.empty(0, np.uint8)
+        self._unreleased = 0
+        if path.stat().st_size:
+            with path.open("rb") as stream:
+                self._mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            self._bytes = np.frombuffer(self._mapped, np.uint8)
 
     def read(self, offset: int, dtype: str, shape: tuple[int, ...]) -> Array:
         """The blob whose metadata begins at ``offset``; a view of the file where possible.
@@ -104,4 +112,12 @@ class WeightFile:
             raise MalformedError(f"{self._name} holds {stored} at byte {offset}, not {dtype}")
         if start + size > self._bytes.size:
             raise MalformedError(f"{self._name} ends at byte {self._bytes.size}, inside a blob")
+        self._release(size)
         return from_bytes(self._bytes[start : start + size], dtype, shape)
+
+    def _release(self, size: int) -> None:
+        """Give back the pages of blobs read before, now and then; who still looks at one reads it anew."""
+        self._unreleased += size
+        if self._unreleased > _RELEASED_AFTER and self._mapped is not None:
+            self._mapped.madvise(mmap.MADV_DONTNEED)
+            self._unreleased = 0
