@@ -97,6 +97,10 @@ class ConversionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
                     raise ConversionRequestError(
                         field, f"{self.target} cannot hold it", "add --min-deployment-target macOS15"
                     )
+        if self.chunk_unet and len(self.sizes) > 1 and not self.multifunction:
+            raise ConversionRequestError(
+                "chunk_unet", "halves are made in one size", "choose one, or add --multifunction (macOS15)"
+            )
         if self.group_size is not None and self.group_size < 1:
             raise ConversionRequestError("group_size", f"{self.group_size} is below 1", "16 is a good start")
         for width, height in self.sizes:

@@ -155,6 +155,7 @@ def test_what_changes_nothing_is_said(capsys: pytest.CaptureFixture[str], tmp_pa
         ("good --group-size 16", ["macOS15"]),
         ("good --multifunction", ["macOS15"]),
         ("good --size 500x512", ["500x512", "multiples of 8"]),
+        ("good --chunk-unet --size 64x64 --size 64x128", ["halves", "--multifunction"]),
         ("good --size large", ["large", "512x768"]),
         ("good --latent-h 64", ["--latent-w", "both"]),
         ("good --networks unet,brain", ["brain", "vae-decoder"]),
