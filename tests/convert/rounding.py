@@ -33,7 +33,7 @@ def predict_rounded(package: Path, inputs: Mapping[str, Array]) -> dict[str, Arr
         perform(step, registers)
         for slot, dtype in zip(step.outputs, declared[step.operation], strict=True):
             value = registers[slot]
-            if dtype == "fp16" and value is not None:
+            if dtype == "fp16" and isinstance(value, torch.Tensor):
                 registers[slot] = value.half().float()
     return {name: value.numpy() for name, value in results(plan, registers).items()}
 
