@@ -138,7 +138,7 @@ def _goal(bits: float | None, psnr: float | None, size: str | None, *, mixed: bo
     if size is not None:
         return TotalBytes(_bytes(size))
     assert bits is not None
-    if mixed or not bits.is_integer():
+    if mixed or bits % 1:
         return AverageBits(bits)
     if bits not in PALETTE_BITS:
         raise CommandLineError(

@@ -11,8 +11,9 @@ from sdtui.compress.calibration import Calibration, Inputs
 from sdtui.compress.layers import Change, Layer, LayeredNetwork, Run
 from sdtui.compress.noise import Outputs, mean, relative_noise
 from sdtui.compress.request import CompressionError
+from sdtui.convert.encoding.clusters import Clusters, cluster
 from sdtui.convert.encoding.decoding import decode
-from sdtui.convert.encoding.encodings import Encoding, parse
+from sdtui.convert.encoding.encodings import Encoding, Palette, parse
 from sdtui.diffusion.errors import Cancelled
 from sdtui.files import reason, write_atomically
 
@@ -62,6 +63,7 @@ class Bench:
     def __init__(self, network: LayeredNetwork, samples: Sequence[Inputs]) -> None:
         self.network = network
         self._samples = samples
+        self._clusters: dict[tuple[Layer, int], Clusters] = {}
         self.runs = self.copies()
         self.references: list[Outputs] = [run.finish() for run in self.runs]
 
@@ -91,9 +93,19 @@ class Bench:
 
     def stored(self, layer: Layer, encoding: Encoding) -> Change:
         """The layer with its weight as it comes out of ``encoding``."""
-        # Every target's form of an encoding holds the same numbers.
-        encoded = encoding.encode(self.network.weight(layer), "macOS15", layer.channel_axis)
-        return Change(weight=self.network.tensor(decode(encoded)))
+        weight = self.network.weight(layer)
+        if isinstance(encoding, Palette) and encoding.group_size is None:
+            stored = self._clustered(layer, encoding.nbits).nearest(weight)
+        else:
+            # Every target's form of an encoding holds the same numbers.
+            stored = decode(encoding.encode(weight, "macOS15", layer.channel_axis))
+        return Change(weight=self.network.tensor(stored))
+
+    def _clustered(self, layer: Layer, nbits: int) -> Clusters:
+        """A weight's palette, kept: to find it takes longer than to run a small network."""
+        if (layer, nbits) not in self._clusters:
+            self._clusters[layer, nbits] = cluster(self.network.weight(layer), 2**nbits)
+        return self._clusters[layer, nbits]
 
 
 def analyse(

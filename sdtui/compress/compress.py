@@ -83,7 +83,7 @@ class _Weights:
 
     @property
     def bits(self) -> float:
-        return 8 * self.nbytes / self.elements if self.elements else 16.0
+        return 8 * self.nbytes / self.elements
 
 
 def _copy_others(bundle: Bundle, treatments: dict[str, Treatment], folder: Path) -> None:
@@ -203,7 +203,9 @@ def _described(
     return msgspec.structs.replace(changed, sha256=entry_sha256(folder, changed))
 
 
-def _nbits(treatment: Treatment, weights: _Weights) -> float:
+def _nbits(treatment: Treatment, weights: _Weights) -> float | None:
+    if not weights.elements:
+        return None
     return treatment.default.nbits if treatment.default is not None else round(weights.bits, 2)
 
 

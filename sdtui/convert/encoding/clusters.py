@@ -20,7 +20,7 @@ _BLOCK = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
-class Palette:
+class Clusters:
     """``centroids`` (up to 2**n, float64, ascending); ``codes`` (65,536, uint8) the one of each pattern."""
 
     centroids: Array
@@ -35,8 +35,13 @@ class Palette:
             start += patterns.size
         return result.reshape(weight.shape)
 
+    def nearest(self, weight: Array) -> Array:
+        """``weight`` with each element replaced by its centroid, in its own type."""
+        chosen = self.centroids.astype(weight.dtype)[self.indices(weight)]
+        return np.asarray(chosen)
 
-def cluster(weight: Array, entries: int) -> Palette:
+
+def cluster(weight: Array, entries: int) -> Clusters:
     """The ``entries`` values with the least squared error over ``weight`` (float16, or rounded to it).
 
     Wu, "Optimal quantization by matrix searching", J. Algorithms 1991, in the implementation that
@@ -57,7 +62,7 @@ def cluster(weight: Array, entries: int) -> Palette:
     codes = np.zeros(_PATTERNS, np.uint8)
     codes[found[order]] = clusters
     codes[_MINUS_ZERO] = codes[0]
-    return Palette(centroids, codes)
+    return Clusters(centroids, codes)
 
 
 def _kmeans(values: Array, counts: Array, entries: int) -> tuple[Array, Array]:

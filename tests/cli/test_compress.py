@@ -1,0 +1,91 @@
+"""``sdtui compress``: goals, their refusals, and what is said of the result."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sdtui.cli import main
+from sdtui.cli.compress import _bytes, _goal
+from sdtui.cli.errors import CommandLineError
+from sdtui.compress.request import AverageBits, LeastPsnr, TotalBytes, Uniform
+
+
+def test_a_model_is_compressed_and_said_to_be(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "small"
+    words = ["compress", str(tiny_bundle), "--output", str(output), "--bits", "4", "--samples", "1", "--json"]
+    assert main([*words, "--events"]) == 0
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert report["path"] == str(output)
+    networks = {each["network"]: each for each in report["networks"]}
+    assert networks["unet"]["bytes"] < 0.6 * networks["unet"]["bytes_before"]
+    bits = {name: each["nbits"] for name, each in networks.items()}
+    assert bits == {"unet": 4, "text_encoder": 16}  # whose weights are all too small
+    stages = [json.loads(line) for line in printed.err.splitlines()]
+    assert {stage["stage"] for stage in stages} == {"recording inputs", "writing", "comparing"}
+
+    assert main(words) == 1
+    assert "is not overwritten, it exists" in capsys.readouterr().err
+
+
+def test_the_page_has_a_line_for_each_network(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compress", str(tiny_bundle), "--output", str(tmp_path / "small"), "--linear", "--samples", "1"]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["network", "text", "unet"]
+    assert lines[2].split()[-1] == "linear"
+    assert lines[3].endswith(str(tmp_path / "small"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "the goal is not clear, none was given"),
+        (["--bits", "4", "--psnr", "50"], "there are --bits and --psnr"),
+        (["--linear", "--mixed", "--bits", "8"], "there are --bits and --mixed and --linear"),
+        (["--bits", "5"], "there are no palettes of 5"),
+        (["--linear", "--bits", "6"], "there are no integers of 6"),
+        (["--activations", "--bits", "4"], "activations go with 8-bit weights"),
+        (["--size", "small"], "'small' is no number of bytes"),
+        (["--bits", "6", "--curve", "x.png"], "there is no curve"),
+        (["--linear", "--group-size", "8"], "only palettes are shared"),
+        (["--bits", "0.5"], "0.5 is outside 1 to 16"),
+        (["--bits", "4.5", "--samples", "0"], "samples is not valid"),
+    ],
+)
+def test_unclear_goals_are_refused(
+    words: list[str], said: str, tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compress", str(tiny_bundle), "--output", str(tmp_path / "small"), *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "small").exists()
+
+
+def test_goals() -> None:
+    assert _goal(6, None, None, mixed=False, linear=False) == Uniform("palette-6")
+    assert _goal(6, None, None, mixed=True, linear=False) == AverageBits(6)
+    assert _goal(4.5, None, None, mixed=False, linear=False) == AverageBits(4.5)
+    assert _goal(None, 50, None, mixed=False, linear=False) == LeastPsnr(50)
+    assert _goal(None, None, "1.5 GB", mixed=False, linear=False) == TotalBytes(1_500_000_000)
+    assert _goal(None, None, None, mixed=False, linear=True) == Uniform("linear-8")
+    assert _goal(4, None, None, mixed=False, linear=True) == Uniform("linear-4-b32")
+
+
+@pytest.mark.parametrize(("text", "size"), [("800", 800), ("2k", 2000), ("3.5MB", 3_500_000), ("1gb", 10**9)])
+def test_sizes(text: str, size: int) -> None:
+    assert _bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "MB", "-3", "1TB", "1.2.3"])
+def test_other_sizes_are_refused(text: str) -> None:
+    with pytest.raises(CommandLineError):
+        _bytes(text)
