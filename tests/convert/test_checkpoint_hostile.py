@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from torch import Tensor
 from sdtui.conversion import Fused
 from sdtui.convert.checkpoint import safetensors_file
 from sdtui.convert.checkpoint.checkpoint import open_checkpoint, open_component
-from sdtui.convert.checkpoint.fusing import fuse
+from sdtui.convert.checkpoint.fusing import fuse, refuse_broken
 from sdtui.convert.checkpoint.pickled import load_pickled
 from sdtui.convert.checkpoint.safetensors_file import map_tensors, read_header, write_tensors
 from sdtui.convert.source import ConversionError
@@ -253,6 +254,10 @@ def test_no_pickle_runs_code(pipeline: Path, tmp_path: Path) -> None:
         fuse(whole, [Fused(str(tmp_path / "lora.bin"))], [], tmp_path / "work")
     with pytest.raises(ConversionError, match="code or objects"):
         fuse(whole, [], [str(tmp_path / "word.pt")], tmp_path / "work")
+    with pytest.raises(ConversionError, match="code or objects"):
+        refuse_broken([Fused(str(tmp_path / "lora.bin"))], [])
+    with pytest.raises(ConversionError, match="code or objects"):
+        refuse_broken([], [str(tmp_path / "word.pt")])
     assert not fuse_file.exists()
 
 
@@ -424,6 +429,34 @@ def test_broken_folders(name: str, pipeline: Path, tmp_path: Path) -> None:
     assert why in str(refusal(pipeline, tmp_path / "work"))
 
 
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.sampled_from([10**6, 10**9, 10**18, -(10**9), "", "relu", "os.system", "text_time", "projection"])
+    | st.floats()
+    | st.lists(st.integers(-1, 70) | st.sampled_from([10**9, "DownBlock2D", None]), max_size=4)
+    | st.dictionaries(st.sampled_from(["a", "hidden_size"]), st.integers(), max_size=1)
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_configuration_surprises(data: st.DataObject, original: Path, tmp_path: Path) -> None:
+    """Whatever settings are changed: a module is made, or refused in one line."""
+    component = open_checkpoint(str(original), tmp_path).component(
+        data.draw(st.sampled_from(["text_encoder", "unet", "vae"]))
+    )
+    names = sorted({*component.config, "transformer_layers_per_block", "addition_embed_type", "auto_map"})
+    changes = data.draw(st.dictionaries(st.sampled_from(names), VALUES, min_size=1, max_size=3))
+    try:
+        module = replace(component, config={**component.config, **changes}).module()
+    except ConversionError as error:
+        assert "\n" not in str(error)
+    else:
+        assert not any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
+
+
 def test_absurd_sizes_take_no_memory(original: Path, tmp_path: Path) -> None:
     """In a process that may have 300 MB more than torch takes: none of these tries to allocate."""
     script = """
@@ -541,7 +574,7 @@ import resource, signal, sys
 from pathlib import Path
 from sdtui.conversion import Fused
 from sdtui.convert.checkpoint.checkpoint import open_checkpoint
-from sdtui.convert.checkpoint.fusing import fuse
+from sdtui.convert.checkpoint.fusing import fuse, refuse_broken
 from sdtui.convert.source import ConversionError
 single, pickled, whole, lora, work = sys.argv[1:6]
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -272,13 +272,16 @@ def _at_most(parameters: int) -> Iterator[None]:
 def _quiet() -> Iterator[None]:
     """Without what the libraries remark about other people's configurations."""
     import logging
+    import warnings
 
     loggers = [logging.getLogger("diffusers"), logging.getLogger("transformers")]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
             logger.setLevel(logging.CRITICAL)
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

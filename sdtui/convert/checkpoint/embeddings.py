@@ -41,12 +41,7 @@ def read_embedding(file: Path, widths: Mapping[str, int]) -> Embedding:
     diffusers files hold ``{word: vectors}``, A1111's ``{"string_to_param": {"*": vectors}}``, those for
     two encoders ``{"clip_l": vectors, "clip_g": vectors}``.
     """
-    content: Any = map_tensors(file) if file.suffix == ".safetensors" else unpickle(file)
-    if isinstance(content, Mapping) and isinstance(content.get("string_to_param"), Mapping):
-        content = content["string_to_param"]
-    if not isinstance(content, Mapping) or not all(isinstance(each, Tensor) for each in content.values()):
-        raise broken(file, "it is no textual inversion", "give another")
-    tensors = {str(name): tensor.detach() for name, tensor in content.items()}
+    tensors = read_vectors(file)
     word = file.stem
     if tensors and tensors.keys() <= ENCODERS.keys():
         vectors = {ENCODERS[name]: tensor for name, tensor in tensors.items()}
@@ -59,6 +54,16 @@ def read_embedding(file: Path, widths: Mapping[str, int]) -> Embedding:
     vectors = {name: tensor if tensor.ndim == 2 else tensor[None] for name, tensor in vectors.items()}
     _check(file, word, vectors, widths)
     return Embedding(word, vectors)
+
+
+def read_vectors(file: Path) -> dict[str, Tensor]:
+    """The tensors of ``file``, whichever checkpoint it is for. Raises :class:`ConversionError`."""
+    content: Any = map_tensors(file) if file.suffix == ".safetensors" else unpickle(file)
+    if isinstance(content, Mapping) and isinstance(content.get("string_to_param"), Mapping):
+        content = content["string_to_param"]
+    if not isinstance(content, Mapping) or not all(isinstance(each, Tensor) for each in content.values()):
+        raise broken(file, "it is no textual inversion", "give another")
+    return {str(name): tensor.detach() for name, tensor in content.items()}
 
 
 def _check(file: Path, word: str, vectors: Mapping[str, Tensor], widths: Mapping[str, int]) -> None:

@@ -20,8 +20,8 @@ from sdtui.conversion import Fused
 from sdtui.convert.checkpoint.checkpoint import Checkpoint, Progress, silent
 from sdtui.convert.checkpoint.component import Component
 from sdtui.convert.checkpoint.deferred import defer, materialise
-from sdtui.convert.checkpoint.embeddings import ENCODERS, Embedding, read_embedding
-from sdtui.convert.checkpoint.lora import Factors, FoundFactors, read_lora
+from sdtui.convert.checkpoint.embeddings import ENCODERS, Embedding, read_embedding, read_vectors
+from sdtui.convert.checkpoint.lora import Factors, FoundFactors, read_lora, read_modules
 from sdtui.convert.checkpoint.reading import broken, read_json
 from sdtui.convert.checkpoint.safetensors_file import deferred_tensors, write_tensors
 from sdtui.convert.checkpoint.workspace import unpacked
@@ -34,6 +34,14 @@ ADDED_TOKENS = "added_tokens.json"
 
 TABLE = "token_embedding.weight"
 """How the name of the table of words ends."""
+
+
+def refuse_broken(loras: Sequence[Fused], embeddings: Sequence[str]) -> None:
+    """Raise :class:`ConversionError` for files that no checkpoint can take, before one is unpacked."""
+    for lora in loras:
+        read_modules(_existing(lora.path))
+    for path in embeddings:
+        read_vectors(_existing(path))
 
 
 def fuse(

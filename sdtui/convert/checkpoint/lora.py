@@ -64,13 +64,7 @@ def read_lora(file: Path, checkpoint: Checkpoint) -> FoundFactors:
 
     Refused are files of other methods, for another family, and with anything that finds no place.
     """
-    if file.suffix == ".safetensors":
-        tensors, metadata = map_tensors(file), read_header(file).metadata
-    else:
-        tensors, metadata = load_pickled(file), {}
-    settings = _settings(metadata)
-    _refuse_other_methods(file, tensors, settings)
-    modules = _by_module(file, tensors)
+    modules, settings = read_modules(file)
     _refuse_other_families(file, modules, checkpoint)
     places = _places(checkpoint)
     found: FoundFactors = {}
@@ -101,6 +95,24 @@ def read_lora(file: Path, checkpoint: Checkpoint) -> FoundFactors:
     return found
 
 
+Modules = dict[str, dict[str, Tensor]]
+"""``{module: {"down", "up" and perhaps "mid", "alpha"}}``."""
+
+
+def read_modules(file: Path) -> tuple[Modules, dict[str, Any]]:
+    """What ``file`` holds and PEFT's settings in it, whichever checkpoint it is for.
+
+    Raises :class:`ConversionError` for a broken file and for other methods than LoRA.
+    """
+    if file.suffix == ".safetensors":
+        tensors, metadata = map_tensors(file), read_header(file).metadata
+    else:
+        tensors, metadata = load_pickled(file), {}
+    settings = _settings(metadata)
+    _refuse_other_methods(file, tensors, settings)
+    return _by_module(file, tensors), settings
+
+
 _ROLES = re.compile(
     r"(?P<module>.+?)(?:"
     r"\.lora_(?P<kohya>down|up|mid)\.weight"
@@ -110,9 +122,8 @@ _ROLES = re.compile(
 )
 
 
-def _by_module(file: Path, tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """``{module: {"down", "up" and perhaps "mid", "alpha"}}``."""
-    modules: dict[str, dict[str, Tensor]] = {}
+def _by_module(file: Path, tensors: Mapping[str, Tensor]) -> Modules:
+    modules: Modules = {}
     for name, tensor in tensors.items():
         match = _ROLES.fullmatch(name)
         if match is None:
