@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -15,6 +14,7 @@ from sdtui.bundle.manifest import Adapter
 from sdtui.conversion import ConversionRequest
 from sdtui.convert.checkpoint.checkpoint import Checkpoint, Progress, open_checkpoint, open_component, silent
 from sdtui.convert.checkpoint.component import Component
+from sdtui.convert.checkpoint.fusing import fuse, refuse_broken
 from sdtui.convert.plan import NetworkPlan
 
 REFINER = "refiner"
@@ -64,12 +64,9 @@ def open_all(request: ConversionRequest, workspace: Path, progress: Progress = s
 
     Raises :class:`ConversionError`.
     """
-    checkpoint = open_checkpoint(request.source, workspace, progress)
-    adapters: list[Any] = []
-    if request.loras or request.embeddings:
-        from sdtui.convert.checkpoint.fusing import fuse
-
-        checkpoint, adapters = fuse(checkpoint, request.loras, request.embeddings, workspace, progress)
+    refuse_broken(request.loras, request.embeddings)
+    opened = open_checkpoint(request.source, workspace, progress)
+    checkpoint, adapters = fuse(opened, request.loras, request.embeddings, workspace, progress)
     return Opened(
         checkpoint=checkpoint,
         controlnets={
