@@ -54,7 +54,8 @@ class Builder:
             case "text_projection":
                 return text_projection(Path(self._request.text_projection or ""))
             case "mmdit":
-                return mmdit(self._module, self._shape(rows, columns, CLIP_TOKENS + T5_TOKENS))
+                tokens = CLIP_TOKENS + (self._request.token_length or T5_TOKENS)
+                return mmdit(self._module, Shape(rows, columns, tokens, self._batch))
             case "vae_decoder":
                 return vae_decoder(self._module, rows, columns)
             case "vae_encoder":
@@ -62,11 +63,12 @@ class Builder:
             case "safety_checker":
                 return safety_checker(self._module, height, width)
             case _:
-                return self._denoiser(role, self._shape(rows, columns, self._manifest.token_length))
+                tokens = self._request.token_length or self._manifest.token_length
+                return self._denoiser(role, Shape(rows, columns, tokens, self._batch))
 
-    def _shape(self, rows: int, columns: int, tokens: int) -> Shape:
-        batch = 1 if self._request.unet_batch_one else 2
-        return Shape(rows, columns, self._request.token_length or tokens, batch)
+    @property
+    def _batch(self) -> int:
+        return 1 if self._request.unet_batch_one else 2
 
     def _denoiser(self, role: NetworkRole, shape: Shape) -> Source:
         build = {"control_unet": control_unet, "controlnet": controlnet}.get(role, unet)

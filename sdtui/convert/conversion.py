@@ -27,7 +27,7 @@ from sdtui.conversion import (
 )
 from sdtui.convert.pace import Pace
 from sdtui.convert.plan import Plan
-from sdtui.convert.running import run_step
+from sdtui.convert.running import Run, run_step
 from sdtui.convert.workspace import Workspace
 from sdtui.errors import SdtuiError
 from sdtui.files import reason
@@ -46,27 +46,32 @@ def forecast(request: ConversionRequest, cancelled: Cancelled = lambda: False) -
     Raises SdtuiError; KeyboardInterrupt when it was cancelled.
     """
     with _workspace(request) as workspace:
-        return _plan(workspace, request, lambda _: None, cancelled).forecast
+        return _plan(workspace, lambda _: None, cancelled, run_step).forecast
 
 
 def convert(
-    request: ConversionRequest, on_event: OnEvent, cancelled: Cancelled = lambda: False
+    request: ConversionRequest,
+    on_event: OnEvent,
+    cancelled: Cancelled = lambda: False,
+    run: Run = run_step,
 ) -> ConversionReport:
     """Make the bundle of ``request`` at its output, which appears whole or not at all.
 
     ``on_event`` hears the forecast, how far it is, each network's report. When it is ``cancelled``,
     fails or is killed, what is done is kept beside the output and the same request goes on from there.
-    Raises SdtuiError; KeyboardInterrupt when it was cancelled.
+    ``run`` carries out one step, by default in a process of its own. Raises SdtuiError;
+    KeyboardInterrupt when it was cancelled.
     """
     started = time.monotonic()
     output = Path(request.output).expanduser().absolute()
     with _workspace(request) as workspace:
-        plan = _plan(workspace, request, on_event, cancelled)
+        plan = _plan(workspace, on_event, cancelled, run)
         on_event(plan.forecast)
-        reports = _make(workspace, plan, on_event, cancelled)
+        workspace.keep_to_plan()
+        reports = _make(workspace, plan, on_event, cancelled, run)
         with _writing(output):
             _assemble(workspace, plan, request)
-            workspace.bundle.rename(output)
+            workspace.assembled.rename(output)
         workspace.remove()
     return ConversionReport(
         path=str(output),
@@ -106,18 +111,19 @@ def _workspace(request: ConversionRequest) -> Iterator[Workspace]:
         os.close(lock)
 
 
-def _plan(workspace: Workspace, request: ConversionRequest, on_event: OnEvent, cancelled: Cancelled) -> Plan:
+def _plan(workspace: Workspace, on_event: OnEvent, cancelled: Cancelled, run: Run) -> Plan:
     started = time.monotonic()
 
     def on_progress(stage: str, _fraction: float) -> None:
         on_event(Stage("", stage, 0.0, round(time.monotonic() - started, 1), None))
 
-    run_step(workspace.root, None, on_progress, cancelled)
-    del request
+    run(workspace.root, None, on_progress, cancelled)
     return workspace.plan
 
 
-def _make(workspace: Workspace, plan: Plan, on_event: OnEvent, cancelled: Cancelled) -> list[NetworkReport]:
+def _make(
+    workspace: Workspace, plan: Plan, on_event: OnEvent, cancelled: Cancelled, run: Run
+) -> list[NetworkReport]:
     """Make the networks that are not there yet, one after the other."""
     pace = Pace(plan, {network.key for network in plan.networks if workspace.made(network.key)})
     reports: list[NetworkReport] = []
@@ -128,7 +134,7 @@ def _make(workspace: Workspace, plan: Plan, on_event: OnEvent, cancelled: Cancel
             def on_progress(stage: str, fraction: float, key: str = network.key) -> None:
                 on_event(pace.at(key, stage, fraction))
 
-            run_step(workspace.root, network.key, on_progress, cancelled)
+            run(workspace.root, network.key, on_progress, cancelled)
             made = workspace.made(network.key)
             pace.done(network.key)
         assert made is not None
@@ -139,7 +145,10 @@ def _make(workspace: Workspace, plan: Plan, on_event: OnEvent, cancelled: Cancel
 
 
 def _assemble(workspace: Workspace, plan: Plan, request: ConversionRequest) -> None:
-    """Move the packages to the bundle and write its manifest. Done twice, it ends the same."""
+    """Put words, packages and manifest together, anew each time; what they are made of stays."""
+    bundle = workspace.assembled
+    shutil.rmtree(bundle, ignore_errors=True)
+    shutil.copytree(workspace.words, bundle)
     networks: dict[NetworkRole, NetworkEntry] = {}
     controlnets: dict[str, NetworkEntry] = {}
     for network in plan.networks:
@@ -149,18 +158,24 @@ def _assemble(workspace: Workspace, plan: Plan, request: ConversionRequest) -> N
             controlnets[network.name] = made.entries["controlnet"]
         else:
             networks |= made.entries
-        for package in sorted(workspace.converted(network.key).rglob("*.mlpackage")):
-            place = workspace.bundle / package.relative_to(workspace.converted(network.key))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            package.rename(place)
+        shutil.copytree(
+            workspace.converted(network.key), bundle, copy_function=_link_or_copy, dirs_exist_ok=True
+        )
     manifest: Manifest = msgspec.structs.replace(plan.manifest, networks=networks, controlnets=controlnets)
     content = msgspec.json.format(msgspec.json.encode(manifest)) + b"\n"
-    (workspace.bundle / MANIFEST_FILE).write_bytes(content)
+    (bundle / MANIFEST_FILE).write_bytes(content)
     if request.swift_resources:
         from sdtui.bundle.swift import write_swift_resources
 
-        shutil.rmtree(workspace.bundle / "Resources", ignore_errors=True)
-        write_swift_resources(Bundle.open(workspace.bundle), workspace.bundle / "Resources")
+        write_swift_resources(Bundle.open(bundle), bundle / "Resources")
+
+
+def _link_or_copy(source: str, destination: str) -> None:
+    """Packages of different sizes that share a weight file go on sharing it."""
+    try:
+        os.link(source, destination)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, destination)
 
 
 @contextlib.contextmanager

@@ -67,8 +67,8 @@ def convert_network(
 ) -> None:
     """Write ``source`` as an ML Program to ``package``, which appears whole or not at all.
 
-    See :class:`Storage` for ``precision``, which a source may overrule, and ``compression``. Raises :class:`ConversionError`, and
-    FileExistsError rather than overwrite; OSError.
+    See :class:`Storage` for ``precision``, which a source may overrule, and ``compression``. Raises
+    :class:`ConversionError`, and FileExistsError rather than overwrite; OSError.
     """
     storage = Storage("fp32" if source.needs_fp32 else precision, compression)
     program = trace(source, target, storage.precision)

@@ -28,6 +28,7 @@ class Pace:
         self._started = clock()
         self._spent = 0.0
         """Forecast seconds of what was made since the start."""
+        self._furthest = 0.0
         self._total = sum(sum(network.seconds) for network in plan.networks if network.key not in made)
         self._stage = ("", "")
         self._stage_started = self._started
@@ -43,6 +44,7 @@ class Pace:
         expected = seconds.get(stage, 0.0)
         by_time = min((now - self._stage_started) / expected, _ALMOST) if expected else 0.0
         done = self._spent + before + expected * max(fraction, by_time)
+        self._furthest = done = max(done, self._furthest)  # a second role is traced after the first is stored
         elapsed = now - self._started
         whole = done / self._total if self._total else 1.0
         remaining = max(self._total - done, 0.0) * (elapsed / done if done and elapsed > 5 else 1.0)

@@ -185,7 +185,7 @@ def _constant(var: Any) -> Constant:
 
     value: Array = var.val
     parameter = value.parameter if isinstance(value, StandIn) else None
-    if parameter is None and value.size > STAND_IN_ABOVE and not any(value.strides):
+    if parameter is None and value.size > STAND_IN_ABOVE and _is_stand_in(value):
         raise ConversionError(
             "the network cannot be converted",
             f"a pass of coremltools computed with the weight {var.name}",
@@ -198,6 +198,12 @@ def _constant(var: Any) -> Constant:
         value=None if parameter else np.ascontiguousarray(value),
         operations=frozenset(operation.op_type for operation in var.child_ops),
     )
+
+
+def _is_stand_in(value: Array) -> bool:
+    """Whether this is what something made of a stand-in: its number everywhere."""
+    first = value.flat[0]
+    return float(first) in _register_passes()["recognise_stand_ins"].codes and bool((value == first).all())
 
 
 @cache

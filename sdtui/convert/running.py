@@ -21,6 +21,9 @@ from sdtui.spawn import environment, python
 MODULE = "sdtui.convert.step"
 POLL_SECONDS = 0.2
 
+Run = Callable[[Path, str | None, Callable[[str, float], None], Callable[[], bool]], None]
+"""Carries out a step of a conversion, as :func:`run_step` does."""
+
 _decoder: msgspec.json.Decoder[Progress | ConversionFailed] = msgspec.json.Decoder(
     Progress | ConversionFailed
 )

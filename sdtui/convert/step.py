@@ -35,11 +35,8 @@ def main() -> int:
         output.write(msgspec.json.encode(message) + b"\n")
 
     try:
-        workspace = Workspace(Path(sys.argv[1]))
-        if len(sys.argv) == 2:
-            _prepare(workspace, lambda stage, fraction: tell(Progress(stage, fraction)))
-        else:
-            make(workspace, sys.argv[2], lambda stage, fraction: tell(Progress(stage, fraction)))
+        key = sys.argv[2] if len(sys.argv) > 2 else None
+        run_here(Path(sys.argv[1]), key, lambda stage, fraction: tell(Progress(stage, fraction)))
     except SdtuiError as error:
         tell(ConversionFailed(error.what, error.why, error.remedy))
         return 1
@@ -65,14 +62,27 @@ def _end_with_stdin() -> None:
     os._exit(1)
 
 
+def run_here(
+    workspace: Path,
+    key: str | None,
+    on_progress: Callable[[str, float], None],
+    _cancelled: Callable[[], bool] = lambda: False,
+) -> None:
+    """Carry out a step in this process: a :data:`sdtui.convert.running.Run` that cannot be cancelled."""
+    if key is None:
+        _prepare(Workspace(workspace), on_progress)
+    else:
+        _make(Workspace(workspace), key, on_progress)
+
+
 def _prepare(workspace: Workspace, tell: Callable[[str, float], None]) -> None:
     from sdtui.convert.preparing import prepare
 
     tell("opening", 0.0)
-    workspace.write_plan(prepare(workspace.request, workspace.checkpoints, workspace.bundle, tell))
+    workspace.write_plan(prepare(workspace.request, workspace.checkpoints, workspace.words, tell))
 
 
-def make(workspace: Workspace, key: str, tell: Callable[[str, float], None]) -> None:
+def _make(workspace: Workspace, key: str, tell: Callable[[str, float], None]) -> None:
     """Convert the network ``key`` and compare it with torch; what is there already is not done again."""
     from sdtui.convert.building import Builder
     from sdtui.convert.making import compare, convert

@@ -37,8 +37,13 @@ class Workspace:
         return self.root / "checkpoints"
 
     @property
-    def bundle(self) -> Path:
-        """The bundle so far."""
+    def words(self) -> Path:
+        """The files of the bundle that are no networks."""
+        return self.root / "words"
+
+    @property
+    def assembled(self) -> Path:
+        """The whole bundle, right before it takes its place."""
         return self.root / "bundle"
 
     @property
@@ -52,7 +57,7 @@ class Workspace:
     @property
     def has_work(self) -> bool:
         """Whether there is a network that took time to make, or a checkpoint that took time to unpack."""
-        return any(self.root.glob("networks/*/entries.json")) or any(self.checkpoints.glob("[!.]*"))
+        return any(self.root.glob("networks/*/*/entries.json")) or any(self.checkpoints.glob("[!.]*"))
 
     def begin(self, request: ConversionRequest) -> None:
         """Remember what is wanted. Raises OSError."""
@@ -60,10 +65,14 @@ class Workspace:
         write_atomically(self._request_file, msgspec.json.encode(request))
 
     def write_plan(self, plan: Plan) -> None:
-        """Keep ``plan``; networks that were made by another one go. Raises OSError."""
-        if self._plan_file.exists() and self.plan.identity != plan.identity:
-            shutil.rmtree(self.root / "networks", ignore_errors=True)
+        """Keep ``plan``. Raises OSError."""
         write_atomically(self._plan_file, msgspec.json.encode(plan))
+
+    def keep_to_plan(self) -> None:
+        """Remove networks that were made by another plan: they take room, and are of no use to this one."""
+        for other in (self.root / "networks").glob("*"):
+            if other != self._networks:
+                shutil.rmtree(other, ignore_errors=True)
 
     def unfinished(self, key: str) -> Path:
         """Where a network is being made."""
@@ -98,8 +107,12 @@ class Workspace:
         """Nothing of it is needed any more."""
         shutil.rmtree(self.root, ignore_errors=True)
 
+    @property
+    def _networks(self) -> Path:
+        return self.root / "networks" / self.plan.identity[:16]
+
     def _network(self, key: str) -> Path:
-        return self.root / "networks" / key.replace("/", "-")
+        return self._networks / key.replace("/", "-")
 
     @property
     def _request_file(self) -> Path:
