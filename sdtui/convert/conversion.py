@@ -41,7 +41,7 @@ class ConversionStoppedError(SdtuiError):
 
 
 def forecast(request: ConversionRequest, cancelled: Cancelled = lambda: False) -> Forecast:
-    """What ``request`` will take, of which nothing is kept but what had to be unpacked to know.
+    """What ``request`` will take; what had to be unpacked to know is removed again.
 
     Raises SdtuiError; KeyboardInterrupt when it was cancelled.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,12 @@ _PICTURE_NETWORKS: tuple[tuple[str, NetworkRole, Part], ...] = (
     ("vae", "vae_encoder", "vae-encoder"),
     ("safety_checker", "safety_checker", "safety-checker"),
 )
+_LEFT_OUT_OF: Mapping[NetworkRole, tuple[str, ...]] = {
+    "vae_decoder": ("encoder.", "quant_conv."),
+    "vae_encoder": ("decoder.", "post_quant_conv."),
+}
+"""How the names of weights begin that belong to the other half of a VAE."""
+
 _LEFT_OUT_UNLESS_ASKED = frozenset({"text-encoder-t5"})
 """T5 is larger than all other networks of SD3 together, which does without it."""
 
@@ -120,7 +126,7 @@ def _networks(request: ConversionRequest, opened: Opened, sizes: tuple[Size, ...
         return there and part in chosen
 
     def network(roles: tuple[NetworkRole, ...], component: str, **options: Any) -> NetworkPlan:
-        parameters = opened.part(component).parameters
+        parameters = opened.part(component).count(_LEFT_OUT_OF.get(roles[0], ()))
         return NetworkPlan(roles=roles, component=component, parameters=parameters, **options)
 
     for component, role, part in _TEXT_ENCODERS:

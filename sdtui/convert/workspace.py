@@ -56,8 +56,8 @@ class Workspace:
 
     @property
     def has_work(self) -> bool:
-        """Whether there is a network that took time to make, or a checkpoint that took time to unpack."""
-        return any(self.root.glob("networks/*/*/entries.json")) or any(self.checkpoints.glob("[!.]*"))
+        """Whether there is a network that took time to make."""
+        return any(self.root.glob("networks/*/*/entries.json"))
 
     def begin(self, request: ConversionRequest) -> None:
         """Remember what is wanted. Raises OSError."""

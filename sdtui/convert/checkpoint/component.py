@@ -61,11 +61,15 @@ class Component:
     @property
     def parameters(self) -> int:
         """How many floating-point numbers the files hold."""
+        return self.count()
+
+    def count(self, without: tuple[str, ...] = ()) -> int:
+        """The same, without tensors whose names begin with one of ``without``."""
         return sum(
             stored.count
             for header in self.headers
-            for stored in header.tensors.values()
-            if stored.dtype.is_floating_point
+            for name, stored in header.tensors.items()
+            if stored.dtype.is_floating_point and not name.startswith(without)
         )
 
     @property
