@@ -47,6 +47,7 @@ def measure(
     references = []
     for probe in source.probes:
         references.append(source.predict(probe))
+        source.release()
         on_probe(len(references) / steps)
     network: Network = PortableNetwork(package, "cpu-only", precision, function, streamed=True)
     if second_half is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import nn
 from sdtui.bundle.manifest import Manifest, NetworkRole
 from sdtui.conversion import ConversionRequest
 from sdtui.convert.attention import rearrange
+from sdtui.convert.checkpoint.safetensors_file import release_pages
 from sdtui.convert.networks.conditions import Shape
 from sdtui.convert.networks.controlnet import controlnet
 from sdtui.convert.networks.mmdit import mmdit
@@ -44,6 +46,9 @@ class Builder:
 
     def source(self, role: NetworkRole, size: Size) -> Source:
         """The source of ``role`` for pictures of ``size`` pixels. Raises :class:`ConversionError`."""
+        return replace(self._source(role, size), release=release_pages)
+
+    def _source(self, role: NetworkRole, size: Size) -> Source:
         width, height = size
         rows, columns = height // self._manifest.scale, width // self._manifest.scale
         match role:

@@ -115,7 +115,6 @@ def compare(
                 source = replace(source, probes=source.probes[-1:])
 
             def on_probe(fraction: float, before: int = number * len(sizes) + place) -> None:
-                release_pages()
                 tell("comparing", (before + fraction) / (len(sizes) * len(entries)))
 
             second = entry.second_half if place == 0 or entry.functions else None
