@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -11,22 +10,19 @@ import msgspec
 import typer
 
 from sdtui.bundle import locate
+from sdtui.cli.compress_goal import goal_of
 from sdtui.cli.convert_progress import report_on
 from sdtui.cli.errors import CommandLineError
 from sdtui.compress.request import (
-    AverageBits,
     CompressionError,
     CompressionReport,
     CompressionRequest,
     Goal,
     LeastPsnr,
-    TotalBytes,
+    Published,
     Uniform,
 )
-from sdtui.conversion import PALETTE_BITS
 from sdtui.conversion_page import aligned, amount, clock
-
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
 def compress(
@@ -53,6 +49,12 @@ def compress(
     size: Annotated[
         str | None,
         typer.Option("--size", metavar="BYTES", help="Mixed bits for a denoiser of this size: 1.2GB."),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe", metavar="FILE:NAME", help="A recipe from the JSON of Apple's mixed-bit pre-analysis."
+        ),
     ] = None,
     linear: Annotated[
         bool, typer.Option("--linear", help="Scaled integers of 8 bits (4 with --bits 4, macOS15).")
@@ -92,15 +94,15 @@ def compress(
     Mixed bits are measured: each weight alone at each number of bits, by the noise at the denoiser's
     output. With --analysis an interrupted measurement goes on where it stopped.
     """
-    goal = _goal(bits, psnr, size, mixed=mixed, linear=linear or activations)
+    goal = goal_of(bits, psnr, size, recipe, mixed=mixed, linear=linear or activations, group_size=group_size)
     if activations and goal != Uniform("linear-8"):
         raise CommandLineError("bits is not valid", "activations go with 8-bit weights", "leave out --bits")
-    if curve is not None and isinstance(goal, Uniform):
+    if curve is not None and isinstance(goal, Uniform | Published):
         raise CommandLineError("there is no curve", "it is drawn for mixed bits only", "add --mixed")
     request = CompressionRequest(
         model=str(locate(model)),
         output=str(output.expanduser().absolute()),
-        goal=goal if group_size is None or not isinstance(goal, Uniform) else _grouped(goal, group_size),
+        goal=goal,
         group_size=group_size,
         activations=activations,
         layer_psnr=layer_psnr,
@@ -115,51 +117,6 @@ def compress(
         report = work(request, progress.hear)
     print(msgspec.json.encode(report).decode() if json else "\n".join(_page(report)), flush=True)
     _refuse_noisy(goal, report)
-
-
-def _goal(bits: float | None, psnr: float | None, size: str | None, *, mixed: bool, linear: bool) -> Goal:
-    """The one goal there is. Raises CommandLineError."""
-    given = [
-        name for name, value in (("--bits", bits), ("--psnr", psnr), ("--size", size)) if value is not None
-    ]
-    if len(given) > 1 or (not given and not linear) or (linear and (mixed or given not in ([], ["--bits"]))):
-        named = " and ".join([*given, *(["--mixed"] if mixed else []), *(["--linear"] if linear else [])])
-        raise CommandLineError(
-            "the goal is not clear",
-            f"there are {named}" if named else "none was given",
-            "give one of --bits, --psnr, --size, --linear",
-        )
-    if linear:
-        if bits not in (None, 4, 8):
-            raise CommandLineError("bits is not valid", f"there are no integers of {bits:g}", "give 8, or 4")
-        return Uniform("linear-4-b32" if bits == 4 else "linear-8")
-    if psnr is not None:
-        return LeastPsnr(psnr)
-    if size is not None:
-        return TotalBytes(_bytes(size))
-    assert bits is not None
-    if mixed or bits % 1:
-        return AverageBits(bits)
-    if bits not in PALETTE_BITS:
-        raise CommandLineError(
-            "bits is not valid",
-            f"there are no palettes of {bits:g}",
-            f"give one of {', '.join(map(str, PALETTE_BITS))}, or add --mixed",
-        )
-    return Uniform(f"palette-{bits:.0f}")
-
-
-def _grouped(goal: Uniform, group_size: int) -> Uniform:
-    if not goal.encoding.startswith("palette"):
-        raise CommandLineError("group_size is not valid", "only palettes are shared", "leave out --linear")
-    return Uniform(f"{goal.encoding}-g{group_size}")
-
-
-def _bytes(text: str) -> int:
-    found = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([KMG]?B?)\s*", text, re.IGNORECASE)
-    if found is None:
-        raise CommandLineError("size is not valid", f"{text!r} is no number of bytes", "write it as 1.2GB")
-    return round(float(found[1]) * _UNITS[found[2].upper().removesuffix("B")])
 
 
 def _absolute(path: Path | None) -> str | None:

@@ -9,7 +9,7 @@ import msgspec
 
 from sdtui.compress.calibration import Calibration, Inputs
 from sdtui.compress.layers import Change, Layer, LayeredNetwork, Run
-from sdtui.compress.noise import Outputs, mean, relative_noise
+from sdtui.compress.noise import Outputs, decibels, mean, relative_noise
 from sdtui.compress.request import CompressionError
 from sdtui.convert.encoding.clusters import Clusters, cluster
 from sdtui.convert.encoding.decoding import decode
@@ -28,11 +28,16 @@ class WeightNoise(msgspec.Struct, frozen=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """A way to store a network: the bytes of its compressed weights, bits a weight, dB at the output."""
+    """A way to store a network: the bytes of its compressed weights, bits a weight, noise at the output."""
 
     nbytes: int
     bits: float
-    psnr: float
+    noise: float
+
+    @property
+    def psnr(self) -> float:
+        """In dB, inf where nothing is lost."""
+        return decibels(self.noise)
 
 
 class Curve(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from sdtui.compress.analysis import Curve, Point
+from sdtui.compress.noise import BROKEN
 
 WIDTH, HEIGHT = 1200, 720
 _FINER = 2
@@ -48,8 +49,9 @@ class _Axis:
 
 
 def draw(curve: Curve, title: str) -> bytes:
-    """The curve as PNG: recipes as a line with points, uniform palettes as points with their bits."""
-    points = [*curve.uniform, *curve.mixed]
+    """The curve as PNG: recipes in one colour, uniform palettes in another, each with bits and dB."""
+    uniform, mixed = _drawable(curve.uniform), _drawable(curve.mixed)
+    points = [*uniform, *mixed]
     sizes = _Axis.of([point.nbytes / 1e6 for point in points], _LEFT, WIDTH - _RIGHT)
     levels = _Axis.of([point.psnr for point in points], HEIGHT - _BOTTOM, _TOP)
     picture = Image.new("RGB", (WIDTH * _FINER, HEIGHT * _FINER), _PAPER)
@@ -66,12 +68,12 @@ def draw(curve: Curve, title: str) -> bytes:
     def places(chosen: Sequence[Point]) -> list[tuple[float, float]]:
         return [(sizes.place(point.nbytes / 1e6), levels.place(point.psnr)) for point in chosen]
 
-    pen.line(places(curve.uniform), _MUTED, 1.5)
-    for (x, y), point in zip(places(curve.uniform), curve.uniform, strict=True):
+    pen.line(places(uniform), _MUTED, 1.5)
+    for (x, y), point in zip(places(uniform), uniform, strict=True):
         pen.dot((x, y), 5, _MUTED)
         pen.text((x + 10, y + 6), f"{point.bits:.0f} bits  {point.psnr:.1f}", 15, _MUTED, "lt")
-    pen.line(places(curve.mixed), _ACCENT, 2.5)
-    for (x, y), point in zip(places(curve.mixed), curve.mixed, strict=True):
+    pen.line(places(mixed), _ACCENT, 2.5)
+    for (x, y), point in zip(places(mixed), mixed, strict=True):
         pen.dot((x, y), 5.5, _ACCENT)
         pen.text((x - 9, y - 7), f"{point.bits:.2g} bits  {point.psnr:.1f}", 15, _ACCENT, "rb")
     pen.text((WIDTH - _RIGHT, 30), "mixed bits", 18, _ACCENT, "rt")
@@ -80,6 +82,11 @@ def draw(curve: Curve, title: str) -> bytes:
     file = io.BytesIO()
     small.quantize(64).save(file, "PNG", optimize=True)
     return file.getvalue()
+
+
+def _drawable(points: Sequence[Point]) -> list[Point]:
+    """Without those that lose nothing, or everything."""
+    return [point for point in points if 0 < point.noise < BROKEN]
 
 
 class _Pen:

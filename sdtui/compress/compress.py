@@ -14,8 +14,8 @@ from sdtui.bundle import Bundle
 from sdtui.bundle.bundle import MANIFEST_FILE, entry_sha256, packages
 from sdtui.bundle.manifest import NetworkEntry
 from sdtui.compress.activations import quantize_inputs
-from sdtui.compress.calibration import PROMPTS, Calibration, Inputs, record
-from sdtui.compress.choosing import Treatment, choose
+from sdtui.compress.calibration import Inputs, record
+from sdtui.compress.choosing import choose
 from sdtui.compress.noise import decibels, from_decibels, mean, relative_noise
 from sdtui.compress.progress import OnPart, OnStage, Progress
 from sdtui.compress.request import (
@@ -25,6 +25,7 @@ from sdtui.compress.request import (
     CompressionRequest,
 )
 from sdtui.compress.rewrite import rewrite
+from sdtui.compress.treatment import Treatment, calibration_of
 from sdtui.convert.assembly import WEIGHTS, WeightFile
 from sdtui.convert.disassembly import Disassembled, disassemble
 from sdtui.convert.network import compressible
@@ -165,13 +166,15 @@ def _samples(
 ) -> Mapping[str, list[Inputs]]:
     """Inputs of each network, none of which anything was chosen by."""
     on_part("recording inputs", 0.0)
-    calibration = Calibration(prompts=request.prompts or PROMPTS, samples=request.samples)
     whole = [
         role
         for role, entry in bundle.manifest.networks.items()
         if role in treatments and entry.second_half is None
     ]
-    return {str(role): found for role, found in record(bundle, whole, calibration.other(), cancelled).items()}
+    return {
+        str(role): found
+        for role, found in record(bundle, whole, calibration_of(request).other(), cancelled).items()
+    }
 
 
 def _compare(before: Path, after: Path, samples: Sequence[Inputs]) -> float | None:

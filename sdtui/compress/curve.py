@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sdtui.compress.analysis import Analysis, Bench, Curve, Point
-from sdtui.compress.noise import decibels
 from sdtui.compress.recipe import Tradeoff
 from sdtui.convert.encoding.encodings import parse
 
@@ -23,10 +22,10 @@ def measure_curve(
     for key in analysis.encodings:
         nbytes = sum(parse(key).nbytes(weight.shape) for weight in analysis.weights.values())
         noise = bench.recipe_noise(dict.fromkeys(analysis.weights, key))
-        uniform.append(Point(nbytes, 8 * nbytes / tradeoff.elements, decibels(noise)))
+        uniform.append(Point(nbytes, 8 * nbytes / tradeoff.elements, noise))
         on_fraction(len(uniform) / tried)
     for bits in reachable:
         recipe = tradeoff.within_bits(bits)
-        mixed.append(Point(recipe.nbytes, recipe.bits, decibels(bench.recipe_noise(recipe.encodings))))
+        mixed.append(Point(recipe.nbytes, recipe.bits, bench.recipe_noise(recipe.encodings)))
         on_fraction((len(uniform) + len(mixed)) / tried)
     return Curve(uniform, mixed)

@@ -11,9 +11,12 @@ from sdtui.runtime import Array
 
 Outputs = Mapping[str, Array]
 
+BROKEN = 1e12
+"""The noise of an answer that is not finite: louder than any other, and a number in JSON."""
+
 
 def relative_noise(reference: Outputs, measured: Outputs) -> float:
-    """Mean squared error over the squared peak; of several outputs the worst, inf where not finite.
+    """Mean squared error over the squared peak; of several outputs the worst.
 
     Errors of different causes add up in this measure; its logarithm is the PSNR.
     """
@@ -29,7 +32,7 @@ def decibels(noise: float) -> float:
     """The PSNR of a relative noise: inf for none."""
     if noise <= 0:
         return math.inf
-    return -10 * math.log10(noise) if math.isfinite(noise) else -math.inf
+    return -10 * math.log10(noise)
 
 
 def from_decibels(psnr: float) -> float:
@@ -40,6 +43,6 @@ def from_decibels(psnr: float) -> float:
 def _noise(reference: Array, measured: Array) -> float:
     error = float(np.mean(np.square(reference.astype(np.float64) - measured)))
     peak = float(np.abs(reference).max())
-    if not math.isfinite(error):
-        return math.inf
-    return error / peak**2 if peak else (math.inf if error else 0.0)
+    if not error:
+        return 0.0
+    return min(BROKEN, error / peak**2) if peak and math.isfinite(error) else BROKEN

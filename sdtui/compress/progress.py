@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sdtui.compress.request import CompressionRequest, Uniform
+from sdtui.compress.request import CompressionRequest, Published, Uniform
 from sdtui.conversion import Stage
 
 OnStage = Callable[[Stage], None]
@@ -31,7 +31,7 @@ class Progress:
     """What is being done, as stages of the whole."""
 
     def __init__(self, on_stage: OnStage, request: CompressionRequest) -> None:
-        measured = request.activations or not isinstance(request.goal, Uniform)
+        measured = request.activations or not isinstance(request.goal, Uniform | Published)
         self._parts = _MEASURED if measured else _UNMEASURED
         self._on_stage = on_stage
         self._began = time.perf_counter()

@@ -32,7 +32,14 @@ class LeastPsnr(msgspec.Struct, frozen=True, tag="psnr"):
     decibels: float
 
 
-Goal = Uniform | AverageBits | TotalBytes | LeastPsnr
+class Published(msgspec.Struct, frozen=True, tag="published"):
+    """A recipe from the JSON ``file`` of Apple's mixed-bit pre-analysis, by its name there."""
+
+    file: str
+    recipe: str
+
+
+Goal = Uniform | AverageBits | TotalBytes | LeastPsnr | Published
 
 
 class CompressionRequest(msgspec.Struct, frozen=True, kw_only=True):

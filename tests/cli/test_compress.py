@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from sdtui.cli import main
-from sdtui.cli.compress import _bytes, _goal
+from sdtui.cli.compress_goal import goal_of, parse_bytes
 from sdtui.cli.errors import CommandLineError
-from sdtui.compress.request import AverageBits, LeastPsnr, TotalBytes, Uniform
+from sdtui.compress.request import AverageBits, LeastPsnr, Published, TotalBytes, Uniform
 
 
 def test_a_model_is_compressed_and_said_to_be(
@@ -56,6 +56,7 @@ def test_the_page_has_a_line_for_each_network(
         (["--size", "small"], "'small' is no number of bytes"),
         (["--bits", "6", "--curve", "x.png"], "there is no curve"),
         (["--linear", "--group-size", "8"], "only palettes are shared"),
+        (["--recipe", "file.json"], "'file.json' names no recipe"),
         (["--bits", "0.5"], "0.5 is outside 1 to 16"),
         (["--bits", "4.5", "--samples", "0"], "samples is not valid"),
     ],
@@ -71,21 +72,23 @@ def test_unclear_goals_are_refused(
 
 
 def test_goals() -> None:
-    assert _goal(6, None, None, mixed=False, linear=False) == Uniform("palette-6")
-    assert _goal(6, None, None, mixed=True, linear=False) == AverageBits(6)
-    assert _goal(4.5, None, None, mixed=False, linear=False) == AverageBits(4.5)
-    assert _goal(None, 50, None, mixed=False, linear=False) == LeastPsnr(50)
-    assert _goal(None, None, "1.5 GB", mixed=False, linear=False) == TotalBytes(1_500_000_000)
-    assert _goal(None, None, None, mixed=False, linear=True) == Uniform("linear-8")
-    assert _goal(4, None, None, mixed=False, linear=True) == Uniform("linear-4-b32")
+    assert goal_of(6) == Uniform("palette-6")
+    assert goal_of(4, group_size=16) == Uniform("palette-4-g16")
+    assert goal_of(6, mixed=True) == AverageBits(6)
+    assert goal_of(4.5) == AverageBits(4.5)
+    assert goal_of(psnr=50) == LeastPsnr(50)
+    assert goal_of(size="1.5 GB") == TotalBytes(1_500_000_000)
+    assert goal_of(linear=True) == Uniform("linear-8")
+    assert goal_of(4, linear=True) == Uniform("linear-4-b32")
+    assert goal_of(recipe="/a:b.json:recipe_4.04_bit") == Published("/a:b.json", "recipe_4.04_bit")
 
 
 @pytest.mark.parametrize(("text", "size"), [("800", 800), ("2k", 2000), ("3.5MB", 3_500_000), ("1gb", 10**9)])
 def test_sizes(text: str, size: int) -> None:
-    assert _bytes(text) == size
+    assert parse_bytes(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "MB", "-3", "1TB", "1.2.3"])
 def test_other_sizes_are_refused(text: str) -> None:
     with pytest.raises(CommandLineError):
-        _bytes(text)
+        parse_bytes(text)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from sdtui.bundle import Bundle
 from sdtui.compress.analysis import Analysis, Bench
@@ -16,6 +17,12 @@ from tests.tiny import TinyTorch, convert_tiny
 
 CALIBRATION = Calibration(prompts=("red apple", "a photo of the lighthouse"), samples=3, steps=4)
 ENCODINGS = ["palette-1", "palette-2", "palette-4"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Networks this small only lose time to a second thread."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
