@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -113,8 +114,13 @@ def compress(
     )
     from sdtui.compress.compress import compress as work
 
-    with report_on(as_json=events) as progress:
-        report = work(request, progress.hear)
+    try:
+        with report_on(as_json=events) as progress:
+            report = work(request, progress.hear)
+    except KeyboardInterrupt:
+        kept = "the same command goes on from here" if analysis else "nothing is kept without --analysis"
+        print(f"stopped: {kept}", file=sys.stderr)
+        raise
     print(msgspec.json.encode(report).decode() if json else "\n".join(_page(report)), flush=True)
     _refuse_noisy(goal, report)
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from sdtui.bundle import Bundle, verify
 from sdtui.cli import main
 from sdtui.cli.compress_goal import goal_of, parse_bytes
 from sdtui.cli.errors import CommandLineError
+from sdtui.compress.analysis import WeightNoise, load
 from sdtui.compress.request import AverageBits, LeastPsnr, Published, TotalBytes, Uniform
+from sdtui.spawn import environment
 
 
 def test_a_model_is_compressed_and_said_to_be(
@@ -92,3 +99,34 @@ def test_sizes(text: str, size: int) -> None:
 def test_other_sizes_are_refused(text: str) -> None:
     with pytest.raises(CommandLineError):
         parse_bytes(text)
+
+
+def test_what_was_measured_survives(tiny_bundle: Path, tmp_path: Path) -> None:
+    """A kill, then an interrupt, then the same command to its end."""
+    file, output = tmp_path / "analysis.json", tmp_path / "small"
+    words = ["compress", str(tiny_bundle), "-o", str(output), "--bits", "4.5", "--samples", "1"]
+    words += ["--analysis", str(file)]
+    kept: dict[str, WeightNoise] = {}
+    for ending, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
+        running = subprocess.Popen(
+            [sys.executable, "-m", "sdtui", *words],
+            env={**environment(), "OMP_NUM_THREADS": "1"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while (not file.exists() or len(load(file).weights) == len(kept)) and running.poll() is None:
+            time.sleep(0.02)
+        running.send_signal(ending)
+        _, said = running.communicate(timeout=60)
+        assert running.returncode == code
+        assert not output.exists()
+        found = load(file).weights
+        assert {name: found[name] for name in kept} == kept
+        assert len(found) > len(kept)
+        kept = found
+    assert "the same command goes on from here" in said
+
+    assert main(words) == 0
+    finished = load(file).weights
+    assert {name: finished[name] for name in kept} == kept
+    verify(Bundle.open(output))

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from sdtui.compress.rewrite import rewrite
 from sdtui.conversion import Target
-from sdtui.convert.disassembly import disassemble
+from sdtui.convert.assembly import WEIGHTS
+from sdtui.convert.disassembly import Disassembled, disassemble
 from sdtui.convert.encoding.encodings import Linear, Palette
 from sdtui.convert.network import Storage, compressible
 from sdtui.runtime import Array, NetworkError, load_network
@@ -129,6 +130,28 @@ def test_encoded_it_is_read_by_coremltools_and_by_us(
         )
     result, expected = answer(tmp_path / "small.mlpackage"), answer(tmp_path / "plain.mlpackage")
     assert 0 < np.abs(result - expected).max() < 0.1 * np.abs(expected).max()
+
+
+def test_functions_of_one_package_share_what_they_shared(
+    plain: Callable[[Target], Any], tmp_path: Path
+) -> None:
+    plain("macOS15").save(str(tmp_path / "plain.mlpackage"))
+    single = disassemble(tmp_path / "plain.mlpackage")
+    (program,) = single.functions.values()
+    several = Disassembled(single.target, {"wide": program, "tall": program}, single.read)
+    rewrite(several, tmp_path / "both.mlpackage", Storage())
+    found = disassemble(tmp_path / "both.mlpackage")
+    assert list(found.functions) == ["wide", "tall"]  # the default one first
+    rewrite(single, tmp_path / "one.mlpackage", Storage(compression=Palette(4)))
+    rewrite(found, tmp_path / "small.mlpackage", Storage(compression=Palette(4)))
+    sizes = {(tmp_path / f"{name}.mlpackage" / WEIGHTS).stat().st_size for name in ("one", "small")}
+    assert len(sizes) == 1
+    for function in ("wide", "tall"):
+        model = ct.models.MLModel(
+            str(tmp_path / "small.mlpackage"), skip_model_load=True, function_name=function
+        )
+        assert [each.name for each in model.get_spec().description.functions] == ["wide", "tall"]
+    np.testing.assert_array_equal(answer(tmp_path / "small.mlpackage"), answer(tmp_path / "one.mlpackage"))
 
 
 def test_what_is_no_package_is_refused(tmp_path: Path) -> None:
