@@ -13,6 +13,7 @@ from sdtui.compress.noise import Outputs, decibels, mean, relative_noise
 from sdtui.compress.request import CompressionError
 from sdtui.convert.encoding.clusters import Clusters, cluster
 from sdtui.convert.encoding.decoding import decode
+from sdtui.convert.encoding.encoded import FloatType
 from sdtui.convert.encoding.encodings import Encoding, Palette, parse
 from sdtui.diffusion.errors import Cancelled
 from sdtui.files import reason, write_atomically
@@ -21,9 +22,11 @@ FORMAT = 1
 
 
 class WeightNoise(msgspec.Struct, frozen=True):
-    """One weight: its ``shape``, and the relative noise at the output for each encoding's key."""
+    """One weight: its ``shape``, its type as it was given (``fp16`` or ``fp32``), and the relative noise
+    at the output for each encoding's key."""
 
     shape: tuple[int, ...]
+    dtype: FloatType
     noise: dict[str, float]
 
 
@@ -137,7 +140,7 @@ def analyse(
         for run in bench.runs:
             run.advance(layer)
         noise = {key: bench.noise({layer: bench.stored(layer, parse(key))}) for key in analysis.encodings}
-        analysis.weights[layer.weight] = WeightNoise(layer.shape, noise)
+        analysis.weights[layer.weight] = WeightNoise(layer.shape, layer.dtype, noise)
         if file is not None:
             save(analysis, file)
         on_fraction(done / total)

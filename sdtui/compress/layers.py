@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sdtui.convert.encoding.encoded import FloatType
 from sdtui.convert.encoding.encodings import WEIGHT_THRESHOLD
 from sdtui.runtime import Array, NetworkError
 from sdtui.runtime.inputs import checked
@@ -36,7 +37,7 @@ class Layer:
     operation: str
     step: int
     weight: str
-    dtype: str
+    dtype: FloatType
     shape: tuple[int, ...]
     channel_axis: int
 
@@ -103,8 +104,9 @@ class LayeredNetwork:
                 continue
             shape = tuple(size or 0 for size in types[name].shape)
             if prod(shape) > WEIGHT_THRESHOLD and name not in layers:
+                dtype: FloatType = "fp16" if types[name].dtype == "fp16" else "fp32"
                 axis = CHANNEL_AXES[operation.type]
-                layers[name] = Layer(operation.name, place, name, types[name].dtype, shape, axis)
+                layers[name] = Layer(operation.name, place, name, dtype, shape, axis)
         return tuple(layers.values())
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from sdtui.compress.request import CompressionError
-from sdtui.convert.encoding.encodings import Dense, Encoding, EncodingError, parse
+from sdtui.convert.encoding.encodings import Encoding, EncodingError, parse
 from sdtui.files import reason
 
 
@@ -22,7 +22,7 @@ class _PreAnalysis(msgspec.Struct):
 
 
 def read_recipe(file: Path, name: str, weights: Iterable[str]) -> dict[str, Encoding]:
-    """The encoding of each of ``weights`` that the recipe ``name`` speaks of.
+    """The encoding of each of ``weights`` that the recipe ``name`` compresses.
 
     Raises :class:`CompressionError` for a file or name that is none, or a recipe for another model.
     """
@@ -41,8 +41,10 @@ def read_recipe(file: Path, name: str, weights: Iterable[str]) -> dict[str, Enco
         weight = _weight_of(module, by_module)
         if weight is None:
             raise CompressionError(what, f"the model has no {module}", "give the model that it was made for")
+        if bits == 16:
+            continue
         try:
-            found[weight] = Dense() if bits == 16 else parse(f"palette-{bits}")
+            found[weight] = parse(f"palette-{bits}")
         except EncodingError as error:
             raise CompressionError(what, str(error), "measure again") from error
     return found

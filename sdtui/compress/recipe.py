@@ -67,7 +67,7 @@ class Tradeoff:
             choices = [
                 Choice(key, parse(key).nbytes(weight.shape), noise) for key, noise in weight.noise.items()
             ]
-            dense = Dense("fp16")
+            dense = Dense(weight.dtype)
             choices.append(Choice(dense.key, dense.nbytes(weight.shape), 0.0))
             self._hulls[name] = lower_hull(choices)
             self.elements += prod(weight.shape)

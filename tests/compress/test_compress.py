@@ -167,6 +167,15 @@ def test_every_kind(
     assert bundle.manifest.networks["unet"].encoding == kind
 
 
+def test_a_model_in_float32(tiny_bundle_fp32: Path, tmp_path: Path) -> None:
+    """Some of its weights are compressed, the others stay float32."""
+    made(tiny_bundle_fp32, tmp_path / "coarse", Uniform("palette-6"))
+    unet = made(tmp_path / "coarse", tmp_path / "mixed", AverageBits(14.0))["unet"]
+    assert unet.psnr is not None
+    assert unet.psnr > 50
+    assert 10 < unet.nbits <= 14
+
+
 def test_other_sizes_share_the_compressed_weights(tiny_bundle: Path, tmp_path: Path) -> None:
     """A bundle whose second size is the same program: one weight file, linked twice."""
     model = copy_with_size(tiny_bundle, tmp_path / "two-sizes")

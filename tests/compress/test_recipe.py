@@ -25,7 +25,7 @@ def analysis(noises: list[list[float]]) -> Analysis:
         calibration=Calibration(),
         encodings=KEYS,
         weights={
-            f"w{index}": WeightNoise(shape, dict(zip(KEYS, noise, strict=True)))
+            f"w{index}": WeightNoise(shape, "fp16", dict(zip(KEYS, noise, strict=True)))
             for index, (shape, noise) in enumerate(zip(SHAPES, noises, strict=True))
         },
     )
@@ -96,3 +96,11 @@ def test_the_hull_leaves_out_what_a_line_beats() -> None:
         for name, size, noise in zip("abcd", (1, 2, 3, 4), (9, 6, 1, 1), strict=True)
     )
     assert lower_hull([d, b, a, c]) == [a, c]
+
+
+def test_what_is_float32_stays_so_where_it_is_not_compressed() -> None:
+    measured = analysis([[0.4, 0.3, 0.2, 0.1]] * 3)
+    measured.weights["w0"] = WeightNoise(SHAPES[0], "fp32", measured.weights["w0"].noise)
+    *_, whole = Tradeoff(measured).path()
+    assert whole.encodings == {"w0": "dense-fp32", "w1": "dense-fp16", "w2": "dense-fp16"}
+    assert whole.nbytes == 4 * 8 * 512 + 2 * (16 * 300 + 64 * 64 * 9)
