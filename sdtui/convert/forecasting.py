@@ -25,9 +25,11 @@ _DENOISERS = frozenset({"unet", "control_unet", "refiner", "mmdit", "controlnet"
 _BASE_MEMORY = 700_000_000
 """Bytes of a process that has imported torch and coremltools."""
 
-_ACTIVATION_BYTES = {"vae_decoder": 3_600, "vae_encoder": 2_400}
+_ACTIVATION_BYTES = {"vae_decoder": 4_000, "vae_encoder": 2_100}
 """Bytes that arithmetic holds for each pixel of a picture; networks not named here work on latents."""
-_DENOISER_ACTIVATION_BYTES = 2_600
+
+_BYTES_HELD = 1.3
+"""Bytes that tracing holds for each parameter, stand-ins or not: what it copies on the way."""
 
 _TRACING_OVERHEAD = 12.0
 """Seconds of imports and passes that any network takes."""
@@ -56,14 +58,11 @@ def network_forecast(network: NetworkPlan, request: ConversionRequest) -> Networ
     """What one network takes."""
     sizes = network.sizes or ((0, 0),)
     pixels = max(width * height for width, height in sizes)
-    activations = pixels * _ACTIVATION_BYTES.get(
-        network.roles[0], _DENOISER_ACTIVATION_BYTES if network.roles[0] in _DENOISERS else 0
-    )
+    activations = pixels * _ACTIVATION_BYTES.get(network.roles[0], 0)
     return NetworkForecast(
         network=network.key,
         parameters=network.parameters,
-        # The portable runtime holds float32 weights while it compares.
-        memory=_BASE_MEMORY + 4 * network.parameters + activations,
+        memory=_BASE_MEMORY + int(_BYTES_HELD * network.parameters) + activations,
         disk=int(network.parameters * _stored_bytes(network, request)) + 1_000_000,
         seconds=round(sum(stage_seconds(network, request)), 1),
     )
