@@ -113,6 +113,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     The first fields are what a new request starts with. ``unload_minutes`` is how long an idle
     engine keeps the model in memory, ``engine_idle_minutes`` how long it stays at all.
+    ``compiled_cache_gigabytes`` (1e9 bytes) is what compiled networks may take on a Mac's disk.
     Raises :class:`~sdtui.request.RequestError` when a value is out of range.
     """
 
@@ -128,12 +129,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     terminal_images: TerminalImages = "auto"
     unload_minutes: float = 10.0
     engine_idle_minutes: float = 30.0
+    compiled_cache_gigabytes: float = 30.0
 
     def __post_init__(self) -> None:
         self.request("anything")
         for field in ("unload_minutes", "engine_idle_minutes"):
             if not 0 <= getattr(self, field) <= 60 * 24 * 365:
                 raise RequestError(field, "it is outside 0 to a year", "choose minutes inside")
+        if not 0 <= self.compiled_cache_gigabytes <= 1e6:
+            raise RequestError(
+                "compiled_cache_gigabytes", "it is outside 0 to a million", "choose gigabytes inside"
+            )
 
     def request(self, prompt: str) -> GenerationRequest:
         """A request for ``prompt`` with everything else as the settings say."""

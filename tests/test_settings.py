@@ -59,6 +59,7 @@ def test_a_whole_number_is_a_fine_guidance_scale(settings_file: Path) -> None:
         ("scheduler = 'magic'\n", "scheduler"),
         ("colour = 'red'\n", "colour"),
         ("unload_minutes = -1\n", "unload_minutes"),
+        ("compiled_cache_gigabytes = -1\n", "compiled_cache_gigabytes"),
     ],
 )
 def test_a_broken_file_is_named_and_not_lost(settings_file: Path, content: str, named: str) -> None:

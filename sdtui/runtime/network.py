@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sdtui.errors import SdtuiError
 from sdtui.request import ComputeUnits, Precision
+from sdtui.runtime.loading import OnStage, Profile, unheard
 
 Array = NDArray[Any]
 
@@ -53,20 +54,28 @@ class Network(Protocol):
 
 
 def load_network(
-    path: str | Path, compute_units: ComputeUnits = "all", precision: Precision = "auto"
+    path: str | Path,
+    compute_units: ComputeUnits = "all",
+    precision: Precision = "auto",
+    function: str | None = None,
+    *,
+    profile: Profile | None = None,
+    on_stage: OnStage = unheard,
 ) -> Network:
     """Load a ``.mlpackage`` or ``.mlmodelc``.
 
     The Core ML framework runs it on macOS with precision ``auto``; the portable runtime runs it
     everywhere else, on a Mac when a precision is asked for, and where coremltools has no wheel.
-    ``compute_units`` steers Core ML; for the portable runtime, ``cpu-only`` keeps it off a GPU.
+    ``compute_units`` steers Core ML, and so does the ``profile``, what the model says of the network;
+    for the portable runtime, ``cpu-only`` keeps it off a GPU. ``function`` is the one to run of
+    several, None for the default one. ``on_stage`` hears of the stages of a load that takes minutes.
     Raises :class:`NetworkError` when the path holds no network, or a broken one.
     """
     location = Path(path)
     if sys.platform == "darwin" and precision == "auto" and find_spec("coremltools") is not None:
         from sdtui.runtime.apple import AppleNetwork
 
-        return AppleNetwork(location, compute_units)
-    from sdtui.runtime.portable.network import PortableNetwork
+        return AppleNetwork(location, compute_units, function, profile=profile, on_stage=on_stage)
+    from sdtui.runtime.portable.network import load_portable
 
-    return PortableNetwork(location, compute_units, precision)
+    return load_portable(location, compute_units, precision, function)
