@@ -18,6 +18,7 @@ from sdtui.runtime.portable.constants import Constants
 from sdtui.runtime.portable.ops.constexpr import CONSTEXPR, blockwise_shift_scale, lut_to_dense
 from sdtui.runtime.portable.package import open_package
 from sdtui.runtime.portable.wire import MalformedError
+from tests.runtime.mil_text_writer import SPELLINGS, Spelling, compile_package
 
 
 class _Small(nn.Module):
@@ -123,8 +124,13 @@ def test_weights_decompress_as_in_coremltools(
             np.testing.assert_array_equal(ours, theirs[operation.name].astype(np.float32))
             compared += 1
     assert compared >= 2
-    result = load_network(path, precision="fp32").predict({"x": np.ones((1, 8, 8, 8), np.float32)})
-    assert np.isfinite(result["y"]).all()
+    inputs = {"x": np.ones((1, 8, 8, 8), np.float32)}
+    result = load_network(path, precision="fp32").predict(inputs)["y"]
+    assert np.isfinite(result).all()
+    spellings: set[Spelling] = {SPELLINGS[target], "ios17"}
+    for spelling in spellings:
+        text = compile_package(path, tmp_path / f"{spelling}.mlmodelc", spelling)
+        np.testing.assert_array_equal(load_network(text, precision="fp32").predict(inputs)["y"], result)
 
 
 def _decompressed_by_coremltools(model: Any) -> dict[str, Array]:

@@ -11,7 +11,7 @@ import pytest
 from sdtui.runtime import load_network
 from tests.runtime.conftest import NETWORKS, Sample, psnr
 
-_FP32 = [
+FP32 = [
     ("text_encoder", "macOS13"),
     ("unet", "macOS15"),
     ("unet_xl", "macOS13"),
@@ -21,7 +21,7 @@ _FP32 = [
 ]
 
 
-@pytest.mark.parametrize(("name", "target"), _FP32)
+@pytest.mark.parametrize(("name", "target"), FP32)
 def test_an_fp32_program_agrees_with_torch(
     name: str, target: str, sample: Callable[[str], Sample], converted: Callable[..., Path]
 ) -> None:

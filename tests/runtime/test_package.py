@@ -166,12 +166,6 @@ def test_something_else(tmp_path: Path) -> None:
         load_network(tmp_path, precision="fp32")
 
 
-def test_a_compiled_network(tmp_path: Path) -> None:
-    (tmp_path / "Unet.mlmodelc").mkdir()
-    with _refused("does not read compiled models yet"):
-        load_network(tmp_path / "Unet.mlmodelc", precision="fp32")
-
-
 @pytest.mark.parametrize(
     ("name", "why"),
     [

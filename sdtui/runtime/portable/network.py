@@ -10,15 +10,25 @@ import torch
 from torch import Tensor
 
 from sdtui.request import ComputeUnits, Precision
+from sdtui.runtime.chained import ChainedNetwork
 from sdtui.runtime.inputs import checked
-from sdtui.runtime.network import Array, NetworkError, TensorSpec
+from sdtui.runtime.network import Array, Network, NetworkError, TensorSpec
+from sdtui.runtime.portable.compiled import open_network, stages
 from sdtui.runtime.portable.constants import Constants
 from sdtui.runtime.portable.executor import OPERATION_ERRORS, StepError, execute
 from sdtui.runtime.portable.fusion import fuse
-from sdtui.runtime.portable.package import Package, open_package, reading
+from sdtui.runtime.portable.package import Package, reading
 from sdtui.runtime.portable.plan import Plan, prepare
 
 _NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", None: "fp32"}
+
+
+def load_portable(
+    path: Path, compute_units: ComputeUnits, precision: Precision, function: str | None = None
+) -> Network:
+    """The network at ``path``; a compiled pipeline's two stages are chained. Raises NetworkError."""
+    first, *rest = (PortableNetwork(stage, compute_units, precision, function) for stage in stages(path))
+    return ChainedNetwork(first, *rest) if rest else first
 
 
 class PortableNetwork:
@@ -42,7 +52,7 @@ class PortableNetwork:
     ) -> None:
         self._device = _device(compute_units)
         half = _half(precision, self._device)
-        package = open_package(path, function)
+        package = open_network(path, function)
         self._name = path.name
         self.inputs: Mapping[str, TensorSpec] = package.inputs
         self.outputs: Mapping[str, TensorSpec] = package.outputs

@@ -1,4 +1,4 @@
-"""A ``.mlpackage`` on disk: the model that it holds, and its weights."""
+"""A network on disk: the model that a ``.mlpackage`` or a compiled folder holds, and its weights."""
 
 from __future__ import annotations
 
@@ -78,31 +78,25 @@ def open_package(path: Path, function: str | None = None) -> Package:
     """
     if not path.exists():
         raise NetworkError(f"cannot load {path.name}", f"{path} does not exist", "check the path")
-    if path.suffix == ".mlmodelc" or (path / "coremldata.bin").exists():
-        raise NetworkError(
-            f"cannot load {path.name}",
-            "the portable runtime does not read compiled models yet",
-            "use the .mlpackage that it was compiled from",
-        )
     if not (path / "Manifest.json").is_file():
         raise NetworkError(
             f"cannot load {path.name}", "it is not an .mlpackage", "choose the folder of a Core ML model"
         )
     with reading(path):
         file = _model_file(path)
-        model = read_model(file.read_bytes(), function)
-        declared = {value.name: value for value in model.function.inputs}
-        made = {output.name: output for op in model.function.operations for output in op.outputs}
-        inputs = _specs(model.inputs, declared)
-        for name in declared.keys() - inputs.keys():
-            raise MalformedError(f"its description has no {name!r}")
-        return Package(
-            path=path,
-            folder=file.parent,
-            model=model,
-            inputs=inputs,
-            outputs=_specs(model.outputs, declared | made),
-        )
+        return package_of(path, file.parent, read_model(file.read_bytes(), function))
+
+
+def package_of(path: Path, folder: Path, model: Model) -> Package:
+    """The network ``model`` at ``path``. Raises MalformedError when its description does not fit it."""
+    declared = {value.name: value for value in model.function.inputs}
+    made = {output.name: output for op in model.function.operations for output in op.outputs}
+    inputs = _specs(model.inputs, declared)
+    for name in declared.keys() - inputs.keys():
+        raise MalformedError(f"its description has no {name!r}")
+    return Package(
+        path=path, folder=folder, model=model, inputs=inputs, outputs=_specs(model.outputs, declared | made)
+    )
 
 
 def _model_file(path: Path) -> Path:

@@ -119,11 +119,16 @@ def _type(message: Message) -> TensorType:
     if dtype is None:
         raise MalformedError("a tensor has an unknown type")
     dimensions = tensor.get("dimensions", ())
-    if len(dimensions) > _MAX_RANK:
-        raise MalformedError(f"a tensor has {len(dimensions)} dimensions")
-    shape = tuple(
-        dimension["constant"].get("size", 0) if "constant" in dimension else None for dimension in dimensions
+    return tensor_type(
+        dtype,
+        tuple(each["constant"].get("size", 0) if "constant" in each else None for each in dimensions),
     )
+
+
+def tensor_type(dtype: str, shape: tuple[int | None, ...]) -> TensorType:
+    """A type that a program declares. Raises MalformedError for a shape that no tensor has."""
+    if len(shape) > _MAX_RANK:
+        raise MalformedError(f"a tensor has {len(shape)} dimensions")
     if any(size is not None and size > _MAX_SIZE for size in shape):
         raise MalformedError("a tensor is larger than any computer")
     return TensorType(dtype, shape)
