@@ -1,4 +1,4 @@
-"""What one network says about itself: a package in its program, a compiled one in ``metadata.json``."""
+"""What one network says about itself: a package in its program, a compiled one in ``metadata.json`` too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import msgspec
 from sdtui.files import reason
 from sdtui.runtime.compiled import compiled_specs
 from sdtui.runtime.network import NetworkError, TensorSpec
-from sdtui.runtime.portable.package import open_package
+from sdtui.runtime.portable.compiled import open_network
+from sdtui.runtime.portable.package import Package
 from sdtui.runtime.portable.program import SUB_BYTE_BITS, Function, Operation, TensorType
 
 _TARGETS = {6: "macOS12", 7: "macOS13", 8: "macOS14", 9: "macOS15", 10: "macOS26"}
@@ -46,14 +47,15 @@ class NetworkFacts:
 
 def read_facts(network: Path) -> NetworkFacts:
     """Read a ``.mlpackage`` or ``.mlmodelc``, but none of its weights. Raises :class:`NetworkError`."""
-    return _compiled(network) if network.suffix == ".mlmodelc" else _package(network)
+    if network.suffix == ".mlmodelc" and (network / "metadata.json").exists():
+        return _compiled(network)
+    return _program(open_network(network))
 
 
-# ---- packages --------------------------------------------------------------------------------
+# ---- programs --------------------------------------------------------------------------------
 
 
-def _package(path: Path) -> NetworkFacts:
-    package = open_package(path)
+def _program(package: Package) -> NetworkFacts:
     model = package.model
     nbits, encoding = _compression(model.function)
     return NetworkFacts(
@@ -129,7 +131,7 @@ def _type_of(operation: Operation, name: str, types: Mapping[str, TensorType]) -
     return None
 
 
-# ---- compiled networks -----------------------------------------------------------------------
+# ---- what a compiler has described ------------------------------------------------------------
 
 
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.runtime.mil_text_writer import compile_package
+
 Shapes = Mapping[str, Sequence[int]]
 
 APPLE = {
@@ -86,6 +88,13 @@ def resources(
     for stem, (inputs, outputs) in {**networks, **changes}.items():
         compiled(folder / f"{stem}.mlmodelc", inputs, outputs)
     return folder
+
+
+def compiled_resources(bundle: Path, folder: Path, *, metadata: bool = True) -> Path:
+    """The ``Resources`` folder of a real bundle: everything in it compiled, and its vocabulary."""
+    for package in bundle.glob("*.mlpackage"):
+        compile_package(package, folder / f"{package.stem}.mlmodelc", metadata=metadata)
+    return with_vocabulary(bundle, folder)
 
 
 def _schema(shapes: Shapes) -> list[dict[str, str]]:

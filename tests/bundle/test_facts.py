@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from coremltools.optimize import coreml as compression
 from sdtui.bundle.facts import read_facts
 from sdtui.runtime import NetworkError
 from tests.bundle.foreign import compiled
+from tests.runtime.mil_text_writer import compile_package
 from tests.runtime.programs import save_program
 from tests.tiny import TOKENS, TinyTorch
 
@@ -95,6 +97,13 @@ def test_a_compiled_network(tmp_path: Path) -> None:
     assert (facts.vocabulary, facts.target, facts.einsum) == (49410, "macOS13", False)
     assert (facts.model_id, facts.licence) == ("runwayml/stable-diffusion-v1-5", "OpenRAIL")
     assert (facts.nbits, facts.encoding) == (6, "palettized")
+
+
+def test_a_compiled_network_that_nobody_described(tiny_bundle: Path, tmp_path: Path) -> None:
+    """Its program says nearly all that its package does; whose model it is was never in there."""
+    package = tiny_bundle / "TextEncoder.mlpackage"
+    network = compile_package(package, tmp_path / "TextEncoder.mlmodelc", metadata=False)
+    assert read_facts(network) == replace(read_facts(package), model_id="", licence="")
 
 
 @pytest.mark.parametrize("operation", ["Ios16.einsum", "Ios17.einsum", "Ios18.einsum"])

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from sdtui.spawn import environment, python
-from tests.bundle.foreign import apple_folder, resources, with_vocabulary
+from tests.bundle.foreign import apple_folder, compiled_resources, resources, with_vocabulary
 from tests.cli.conftest import Ran, sdtui
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -123,11 +123,24 @@ def test_refusals_are_one_line(theirs: Path, models: Path, tmp_path: Path) -> No
     assert not models.exists()
 
 
-def test_a_compiled_model_is_imported_and_says_where_it_runs(tmp_path: Path) -> None:
-    assert sdtui("models", "import", resources(tmp_path / "dreamy")).out == "dreamy\n"
-    if sys.platform != "darwin":
-        ran = sdtui("generate", "apple", "--model", "dreamy", "--in-process")
-        ran.refused(1, "TextEncoder.mlmodelc", "compiled")
+def test_a_compiled_model_is_imported_and_makes_pictures(tiny_bundle: Path, tmp_path: Path) -> None:
+    assert sdtui("models", "import", compiled_resources(tiny_bundle, tmp_path / "dreamy")).out == "dreamy\n"
+    assert "Unet.mlmodelc" in sdtui("models", "info", "dreamy").out
+    if sys.platform != "darwin":  # the framework would not load what only our tests have compiled
+        picture = tmp_path / "picture.png"
+        command = (
+            "generate",
+            "apple",
+            "--model",
+            "dreamy",
+            "--steps",
+            "1",
+            "--in-process",
+            "--output",
+            picture,
+        )
+        assert sdtui(*command).code == 0
+        assert picture.exists()
 
 
 def test_a_disk_that_takes_no_more_keeps_nothing(models: Path, tmp_path: Path) -> None:

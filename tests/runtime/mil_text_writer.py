@@ -118,7 +118,7 @@ class _Writer:
 
 
 def _dtype(code: int) -> str:
-    name = MIL_pb2.DataType.Name(code)
+    name: str = MIL_pb2.DataType.Name(code)
     return _DTYPES.get(name, name.lower())
 
 
