@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sdtui.runtime import Array, load_network
 from sdtui.runtime.portable.constants import Constants
-from sdtui.runtime.portable.ops.constexpr import CONSTEXPR, blockwise_shift_scale, lut_to_dense
+from sdtui.runtime.portable.ops.constexpr import CONSTEXPR, blockwise_shift_scale, lut_to_dense, lut_to_sparse
 from sdtui.runtime.portable.package import open_package
 from sdtui.runtime.portable.wire import MalformedError
 from tests.runtime.mil_text_writer import SPELLINGS, Spelling, compile_package
@@ -83,6 +83,12 @@ def _joint(model: Any) -> Any:
     return cto.linear_quantize_weights(palettized, config, joint_compression=True)
 
 
+def _sparse_then(compress: Callable[..., Any], config: Any) -> Callable[[Any], Any]:
+    """Compress what pruning has left; zeros stay zeros."""
+    config = cto.OptimizationConfig(global_config=config)
+    return lambda model: compress(_pruned(model), config, joint_compression=True)
+
+
 _OLD = {
     **{f"palette-{bits}": _palettized(nbits=bits) for bits in (1, 2, 4, 6, 8)},
     "palette-kmeans": _palettized(mode="kmeans", nbits=4),
@@ -103,6 +109,13 @@ _NEW = {
     "int4-blocks": _linear(dtype="int4", granularity="per_block", block_size=8),
     "uint4-blocks-affine": _linear(mode="linear", dtype="uint4", granularity="per_block", block_size=4),
     "sparse": _pruned,
+    "sparse-palette": _sparse_then(
+        cto.palettize_weights, cto.OpPalettizerConfig(mode="kmeans", nbits=4, weight_threshold=100)
+    ),
+    "sparse-int8": _sparse_then(
+        cto.linear_quantize_weights,
+        cto.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=100),
+    ),
 }
 _VARIANTS = [("macOS13", name) for name in _OLD] + [("macOS15", name) for name in _NEW]
 
@@ -149,6 +162,32 @@ def _decompressed_by_coremltools(model: Any) -> dict[str, Array]:
             value = operation.materialized_val_inference()
         values[operation.outputs[0].name] = value
     return values
+
+
+def test_vectors_of_sparse_indices() -> None:
+    """The example in the documentation of the operation."""
+    mask = np.array(
+        [[1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 1], [0, 1, 1, 0, 1, 0], [0, 0, 0, 1, 0, 0]], np.uint8
+    )
+    indices = np.array([0, 1, 1, 0, 1, 1, 0, 0, 1], np.uint8)
+    table = np.array([[[[2, 2], [3, 3]]]], np.float16)
+    expanded, numbers = lut_to_sparse(mask, indices, table, np.array(0, np.int32))
+    np.testing.assert_array_equal(expanded, mask.repeat(2, 0))
+    rows = [[2, 3], [2, 3], [3, 2, 3], [3, 2, 3], [3, 2, 2], [3, 2, 2], [3], [3]]
+    assert numbers.tolist() == [number for row in rows for number in row]
+
+
+def test_a_cast_constant(tmp_path: Path) -> None:
+    """Nothing that converts today makes one, so here is the text that a compiler would have written."""
+    (tmp_path / "a.mlmodelc").mkdir()
+    (tmp_path / "a.mlmodelc" / "model.mil").write_text(
+        """program(1.0) { func main<ios16>(tensor<fp32, [2]> x) {
+        tensor<fp32, [2]> half = constexpr_cast()[output_dtype = tensor<string, []>("fp32"),
+            source_val = tensor<fp16, [2]>([0x1p-24, -0x1.8p+1])];
+        tensor<fp32, [2]> y = add(x = x, y = half)[name = tensor<string, []>("y")]; } -> (y); }"""
+    )
+    network = load_network(tmp_path / "a.mlmodelc", precision="fp32")
+    assert network.predict({"x": np.zeros(2, np.float32)})["y"].tolist() == [2.0**-24, -3.0]
 
 
 def test_tables_that_do_not_fit_are_refused() -> None:

@@ -413,6 +413,51 @@ def test_resizing(folder: Path) -> None:
     check(bilinear, F.interpolate(_torch(x), size=(7, 5), mode="bilinear", align_corners=False))
 
 
+# What the documentation of resize_bilinear says: where two numbers, 0 and 1, are taken from.
+_GRIDS = {
+    ("UNALIGN_CORNERS", 5): [0.0, 0.1, 0.5, 0.9, 1.0],
+    ("STRICT_ALIGN_CORNERS", 5): [0.0, 0.25, 0.5, 0.75, 1.0],
+    ("ALIGN_CORNERS", 5): [0.0, 0.25, 0.5, 0.75, 1.0],
+    ("ALIGN_CORNERS", 1): [0.5],
+    ("STRICT_ALIGN_CORNERS", 1): [0.0],
+    ("DEFAULT", 5): [0.0, 0.4, 0.8, 1.0, 1.0],
+    ("DEFAULT", 6): [0.0, 1 / 3, 2 / 3, 1.0, 1.0, 1.0],
+    ("OFFSET_CORNERS", 5): [0.1, 0.3, 0.5, 0.7, 0.9],
+    ("OFFSET_CORNERS", 6): [1 / 12, 3 / 12, 5 / 12, 7 / 12, 9 / 12, 11 / 12],
+}
+
+
+@pytest.mark.parametrize(("mode", "size"), _GRIDS)
+def test_resizing_in_every_mode(mode: str, size: int, folder: Path) -> None:
+    x = np.array([[[[0, 1], [10, 11]]]], np.float32)
+    (result,) = run(
+        folder,
+        lambda x: mb.resize_bilinear(
+            x=x, target_size_height=size, target_size_width=size, sampling_mode=mode
+        ),
+        x,
+    )
+    places = np.array(_GRIDS[mode, size], np.float32)
+    check(result, (10 * places[:, None] + places)[None, None])
+
+
+def test_resizing_to_a_shape(folder: Path) -> None:
+    x = _random(1, 2, 4, 6)
+    linear, narrow, nearest = run(
+        folder,
+        lambda x: (
+            mb.resize(x=x, shape=[1, 7, 5], resized_dims=np.uint32(2), sampling_mode="UNALIGN_CORNERS"),
+            mb.resize(x=x, shape=[0, 0, 3], resized_dims=np.uint32(3), sampling_mode="UNALIGN_CORNERS"),
+            mb.resize(x=x, shape=[8, 3], resized_dims=np.uint32(1), interpolation_mode="NEAREST_NEIGHBOR"),
+        ),
+        x,
+        target="iOS17",
+    )
+    check(linear, F.interpolate(_torch(x), size=(7, 5), mode="bilinear", align_corners=False))
+    check(narrow, F.interpolate(_torch(x), size=(4, 3), mode="bilinear", align_corners=False))
+    check(nearest, F.interpolate(_torch(x), size=(4, 3)))
+
+
 def test_pooling(folder: Path) -> None:
     x = _random(1, 2, 6, 6)
     common = {"kernel_sizes": [3, 3], "strides": [2, 2], "pad_type": "custom", "pad": [1, 1, 1, 1]}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdtui.runtime.portable.ops.constexpr import CONSTEXPR
+from sdtui.runtime.portable.ops.constexpr import CONSTEXPR, SPARSE_CONSTEXPR
 from sdtui.runtime.portable.package import Package
 from sdtui.runtime.portable.program import Array, Function, Operation, Value
 from sdtui.runtime.portable.wire import MalformedError
@@ -21,6 +21,11 @@ Streamed = Callable[[], Tensor]
 
 STREAMED_ABOVE = 1 << 16
 """Elements from which on a weight is worth reading again and again."""
+
+
+def is_constant(operation: Operation) -> bool:
+    """Whether its results are known before the network runs, by what it is."""
+    return operation.type == "const" or operation.type in CONSTEXPR or operation.type in SPARSE_CONSTEXPR
 
 
 class Constants:
@@ -40,7 +45,7 @@ class Constants:
         self._tensors: dict[tuple[str, torch.dtype | None], Tensor] = {}
         self._sources: dict[str, Operation] = {}
         for operation in function.operations:
-            if operation.type == "const" or operation.type in CONSTEXPR:
+            if is_constant(operation):
                 self._add(operation)
 
     def _add(self, operation: Operation) -> None:
@@ -103,12 +108,15 @@ class Constants:
             raise MalformedError(f"{argument} is not a constant")
         if source.type == "const":
             return self._content(_single(source, "val"))
-        return self._decompressed(source)
+        return self._decompressed(source, argument)
 
-    def _decompressed(self, operation: Operation) -> Array:
+    def _decompressed(self, operation: Operation, result: str) -> Array:
         arguments = {name: self._content(_single(operation, name)) for name in operation.inputs}
         try:
-            return np.asarray(CONSTEXPR[operation.type](**arguments))
+            if operation.type in CONSTEXPR:
+                return np.asarray(CONSTEXPR[operation.type](**arguments))
+            results = SPARSE_CONSTEXPR[operation.type](**arguments)
+            return results[[output.name for output in operation.outputs].index(result)]
         except (TypeError, ValueError, KeyError, IndexError) as error:
             raise MalformedError(f"the weight {operation.name} cannot be decompressed") from error
 

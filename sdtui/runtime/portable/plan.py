@@ -9,9 +9,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from sdtui.runtime.portable.constants import Constants, Streamed
+from sdtui.runtime.portable.constants import Constants, Streamed, is_constant
 from sdtui.runtime.portable.ops import OPERATIONS, Kernel
-from sdtui.runtime.portable.ops.constexpr import CONSTEXPR
 from sdtui.runtime.portable.program import Function, Operation, Value
 from sdtui.runtime.portable.wire import MalformedError
 
@@ -59,7 +58,7 @@ def prepare(function: Function, constants: Constants, half: torch.dtype | None) 
     steps: list[Step] = []
     halved = False
     for operation in function.operations:
-        if operation.type == "const" or operation.type in CONSTEXPR:
+        if is_constant(operation):
             continue
         kernel = _kernel(operation)
         arguments = _tensor_arguments(operation, kernel)

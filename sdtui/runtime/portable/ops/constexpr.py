@@ -90,6 +90,24 @@ def cast(source_val: Array, output_dtype: str) -> Array:
     return source_val.astype({"fp16": np.float16, "fp32": np.float32}[output_dtype])
 
 
+def lut_to_sparse(
+    indices_mask: Array, indices_nonzero_data: Array, lut: Array, vector_axis: Array | None = None
+) -> tuple[Array, Array]:
+    """As :func:`lut_to_dense` of sparse indices: where values lie, longer for vectors, and these values."""
+    indices = sparse_to_dense(indices_nonzero_data, indices_mask)
+    dense = lut_to_dense(indices, lut, vector_axis=vector_axis)
+    mask = indices_mask if vector_axis is None else indices_mask.repeat(lut.shape[-1], int(vector_axis))
+    return mask, dense[mask.astype(bool)]
+
+
+def sparse_blockwise_shift_scale(
+    data_mask: Array, nonzero_data: Array, scale: Array, offset: Array | None = None
+) -> tuple[Array, Array]:
+    """As :func:`blockwise_shift_scale` of sparse numbers: where they lie, and what they become."""
+    dense = blockwise_shift_scale(sparse_to_dense(nonzero_data, data_mask), scale, offset)
+    return data_mask, dense[data_mask.astype(bool)]
+
+
 CONSTEXPR: dict[str, Callable[..., Any]] = {
     "constexpr_lut_to_dense": lut_to_dense,
     "constexpr_affine_dequantize": affine_dequantize,
@@ -98,6 +116,12 @@ CONSTEXPR: dict[str, Callable[..., Any]] = {
     "constexpr_cast": cast,
 }
 """Decompression, by the name of the MIL operation."""
+
+SPARSE_CONSTEXPR: dict[str, Callable[..., tuple[Array, Array]]] = {
+    "constexpr_lut_to_sparse": lut_to_sparse,
+    "constexpr_sparse_blockwise_shift_scale": sparse_blockwise_shift_scale,
+}
+"""Decompression to two results, a mask and the numbers where it is set, which another operation unites."""
 
 
 def _bits(entries: int) -> int:

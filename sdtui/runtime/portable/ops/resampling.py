@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -9,6 +10,9 @@ from sdtui.runtime.portable.ops.linear import last_axis_first, padding
 from sdtui.runtime.portable.ops.registry import operation
 
 Ints = tuple[int, ...]
+
+_PLANES = 4
+"""Axes that torch itself scales the last two of."""
 
 
 @operation("pad")
@@ -55,14 +59,34 @@ def resize_nearest_neighbor(x: Tensor, *, target_size_height: int, target_size_w
 
 @operation("resize_bilinear")
 def resize_bilinear(
-    x: Tensor, *, target_size_height: int, target_size_width: int, sampling_mode: str = "DEFAULT"
+    x: Tensor, *, target_size_height: int = 1, target_size_width: int = 1, sampling_mode: str = "DEFAULT"
 ) -> Tensor:
     """Another height and width, interpolated."""
-    corners = {"STRICT_ALIGN_CORNERS": True, "ALIGN_CORNERS": True, "UNALIGN_CORNERS": False}
-    if sampling_mode not in corners:
-        raise ValueError(f"the sampling mode {sampling_mode} is not supported")
-    size = (target_size_height, target_size_width)
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=corners[sampling_mode])
+    return _bilinear(x, (target_size_height, target_size_width), sampling_mode)
+
+
+@operation("resize")
+def resize(
+    x: Tensor,
+    *,
+    shape: Ints,
+    resized_dims: int,
+    interpolation_mode: str = "LINEAR",
+    sampling_mode: str = "DEFAULT",
+) -> Tensor:
+    """The last ``resized_dims`` axes, of which only the last two may change, as long as in ``shape``.
+
+    A 0 there leaves an axis as long as it is.
+    """
+    wanted = (0,) * x.dim() + tuple(shape[len(shape) - resized_dims :])
+    sizes = [size or kept for size, kept in zip(wanted[-x.dim() :], x.shape, strict=True)]
+    if sizes[:-2] != list(x.shape[:-2]):
+        raise ValueError("resizing more than two axes is not supported")
+    if interpolation_mode == "LINEAR":
+        return _bilinear(x, (sizes[-2], sizes[-1]), sampling_mode)
+    if sampling_mode != "DEFAULT":
+        raise ValueError(f"the nearest neighbours of {sampling_mode} are not supported")
+    return resize_nearest_neighbor(x, target_size_height=sizes[-2], target_size_width=sizes[-1])
 
 
 @operation("avg_pool")
@@ -102,6 +126,41 @@ def max_pool(
 def pixel_shuffle(x: Tensor, *, upscale_factor: int) -> Tensor:
     """Channels (C r r) become r times the height and width."""
     return F.pixel_shuffle(x, upscale_factor)
+
+
+def _bilinear(x: Tensor, size: tuple[int, int], sampling_mode: str) -> Tensor:
+    if sampling_mode == "UNALIGN_CORNERS" and x.dim() == _PLANES:
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    for axis, target in ((-2, size[0]), (-1, size[1])):
+        place = _places(x.shape[axis], target, sampling_mode).to(x.device)
+        below = place.floor().long()
+        above = (below + 1).clamp(max=x.shape[axis] - 1)
+        share = (place - below).to(x.dtype)
+        share = share[:, None] if axis == -2 else share
+        x = torch.lerp(x.index_select(axis, below), x.index_select(axis, above), share)
+    return x
+
+
+def _places(source: int, target: int, sampling_mode: str) -> Tensor:
+    """Where on an axis of ``source`` elements each of ``target`` is taken from, between 0 and source - 1.
+
+    https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.defs.html, at
+    ``resize_bilinear``.
+    """
+    index = torch.arange(target, dtype=torch.float64)
+    if sampling_mode == "UNALIGN_CORNERS":
+        place = (index + 0.5) * source / target - 0.5
+    elif sampling_mode == "OFFSET_CORNERS":
+        place = (index + 0.5) * max(1, source - 1) / target
+    elif sampling_mode == "DEFAULT":
+        place = index * source / target
+    elif sampling_mode == "ALIGN_CORNERS" and target == 1:
+        place = index + (source - 1) / 2
+    elif sampling_mode in ("ALIGN_CORNERS", "STRICT_ALIGN_CORNERS"):
+        place = index * (source - 1) / max(1, target - 1)
+    else:
+        raise ValueError(f"the sampling mode {sampling_mode} is not supported")
+    return place.clamp(0, source - 1)
 
 
 def _scaled(x: Tensor, height: float, width: float) -> tuple[int, int]:
