@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from sdtui.diffusion.events import Decoding, Encoding, Loading, PipelineEvent, Step
+from sdtui.diffusion.events import Decoding, Encoding, Loading, LoadingStage, PipelineEvent, Step
 from sdtui.engine.protocol import Cancelled, Failed, Finished, Progress, Queued
 
 if TYPE_CHECKING:
     import rich.progress
+
+LOADING: dict[LoadingStage, str] = {
+    "compiling": "compiling {}",
+    "specialising": "preparing {} for this machine",
+    "loading": "loading {}",
+    "ready": "loading {}",
+}
 
 JobMessage = Queued | Progress | Finished | Failed | Cancelled
 
@@ -89,6 +96,9 @@ class Bar:
                 if self._numbers[message.job] == 1:
                     self._show(message.job, f"waiting, {ahead} ahead" if ahead else "starting", None)
             case Progress(event=event):
+                if isinstance(event, Loading) and event.note:
+                    self.close()
+                    print("note:", event.note, file=sys.stderr)
                 self._show(message.job, stage(event), event if isinstance(event, Step) else None)
             case _:
                 self.close()
@@ -134,8 +144,9 @@ def _make_bar() -> rich.progress.Progress:
 def stage(event: PipelineEvent) -> str:
     """What is going on, as people read it."""
     match event:
-        case Loading(network=network):
-            return f"loading {network.replace('_', ' ')}"
+        case Loading(network=network, stage=stage, expected=expected):
+            doing = LOADING[stage].format(network.replace("_", " "))
+            return f"{doing}, last time {clock(expected)}" if expected and expected >= 1 else doing
         case Encoding():
             return "reading the prompt"
         case Step():

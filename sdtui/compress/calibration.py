@@ -13,7 +13,7 @@ from sdtui.diffusion.errors import Cancelled
 from sdtui.diffusion.events import PipelineEvent, Step
 from sdtui.diffusion.pipeline import Pipeline
 from sdtui.request import ComputeUnits, GenerationRequest, Precision
-from sdtui.runtime import Array, Network, load_network
+from sdtui.runtime import Array, Network, OnStage, Profile, load_network
 
 Inputs = Mapping[str, Array]
 
@@ -89,8 +89,15 @@ def record(
     names = {bundle.network(role): role for role in roles}
     recorders: dict[NetworkRole, Recorder] = {}
 
-    def load(path: Path, compute_units: ComputeUnits, precision: Precision) -> Network:
-        network = load_network(path, compute_units, precision)
+    def load(
+        path: Path,
+        compute_units: ComputeUnits,
+        precision: Precision,
+        *,
+        profile: Profile,
+        on_stage: OnStage,
+    ) -> Network:
+        network = load_network(path, compute_units, precision, profile=profile, on_stage=on_stage)
         if path not in names:
             return network
         recorders[names[path]] = Recorder(network)

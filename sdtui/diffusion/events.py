@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 
@@ -13,12 +15,24 @@ class Preview(msgspec.Struct, frozen=True):
     rgb: bytes
 
 
+LoadingStage = Literal["compiling", "specialising", "loading", "ready"]
+"""What Core ML is at: the first two are done once, and may take minutes."""
+
+
 class Loading(msgspec.Struct, frozen=True, tag="loading"):
-    """A network is being loaded; ``network`` is its name in the bundle, ``index`` counts from 1."""
+    """A network is being loaded; ``network`` is its name in the bundle, ``index`` counts from 1.
+
+    ``elapsed`` seconds after its load began it has come to ``stage``, which took ``expected`` seconds
+    last time. ``note`` is a sentence for the person: that other compute units are used, and why.
+    """
 
     network: str
     index: int
     total: int
+    stage: LoadingStage = "loading"
+    elapsed: float = 0.0
+    expected: float | None = None
+    note: str = ""
 
 
 class Encoding(msgspec.Struct, frozen=True, tag="encoding"):

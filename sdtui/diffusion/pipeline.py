@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from PIL import Image
 
@@ -21,12 +22,25 @@ from sdtui.diffusion.loop import denoise
 from sdtui.diffusion.noise import Noise
 from sdtui.diffusion.schedulers import import_schedulers, make_scheduler, read_scheduler_config
 from sdtui.request import ComputeUnits, GenerationRequest, Precision
-from sdtui.runtime import Network, load_network
+from sdtui.runtime import LoadingStage, Network, OnStage, Profile, load_network
 from sdtui.runtime.chained import ChainedNetwork
 
 OnEvent = Callable[[PipelineEvent], None]
-Load = Callable[[Path, ComputeUnits, Precision], Network]
 ROLES: tuple[NetworkRole, ...] = ("text_encoder", "unet", "vae_decoder")
+
+
+class Load(Protocol):
+    """Opens a network: :func:`~sdtui.runtime.load_network`, or somebody who watches what it opens."""
+
+    def __call__(
+        self,
+        path: Path,
+        compute_units: ComputeUnits,
+        precision: Precision,
+        *,
+        profile: Profile,
+        on_stage: OnStage,
+    ) -> Network: ...
 
 
 def _ignore(_event: PipelineEvent) -> None:
@@ -80,6 +94,7 @@ class Pipeline:
         self.precision = precision
         self._load = load
         self._loaded: _Loaded | None = None
+        self._on_event: OnEvent = _ignore
 
     @property
     def warm(self) -> bool:
@@ -155,6 +170,7 @@ class Pipeline:
                 network.close()
 
     def _warm_up(self, on_event: OnEvent, cancelled: Callable[[], bool]) -> _Loaded:
+        self._on_event = on_event  # a network may be loaded anew when it is first run
         if self._loaded:
             return self._loaded
         if self.bundle.manifest.family != "sd":
@@ -170,7 +186,7 @@ class Pipeline:
                 if cancelled():
                     raise Cancelled
                 on_event(Loading(role, index, len(ROLES)))
-                networks[role] = self._open(role)
+                networks[role] = self._open(role, index)
         except BaseException:
             for network in networks.values():
                 network.close()
@@ -179,12 +195,26 @@ class Pipeline:
         self._loaded = _Loaded(networks, family)
         return self._loaded
 
-    def _open(self, role: NetworkRole) -> Network:
+    def _open(self, role: NetworkRole, index: int) -> Network:
+        manifest = self.bundle.manifest
+        profile = Profile(role, manifest.family, manifest.width, manifest.height, manifest.attention)
+
+        def on_stage(stage: LoadingStage) -> None:
+            known = (stage.stage, stage.elapsed, stage.expected, stage.note)
+            self._on_event(Loading(role, index, len(ROLES), *known))
+
+        load = partial(
+            self._load,
+            compute_units=self.compute_units,
+            precision=self.precision,
+            profile=profile,
+            on_stage=on_stage,
+        )
         first, *second = self.bundle.halves(role)
-        network = self._load(first, self.compute_units, self.precision)
+        network = load(first)
         try:
             for half in second:
-                network = ChainedNetwork(network, self._load(half, self.compute_units, self.precision))
+                network = ChainedNetwork(network, load(half))
         except BaseException:
             network.close()
             raise

@@ -17,7 +17,6 @@ class ChainedNetwork:
             name: spec for name, spec in second.inputs.items() if name not in first.outputs
         }
         self.outputs = second.outputs
-        self.runtime = first.runtime
         self.weight_bytes = first.weight_bytes + second.weight_bytes
         missing = first.outputs.keys() - second.inputs.keys()
         if missing:
@@ -26,6 +25,10 @@ class ChainedNetwork:
                 f"the second takes no {', '.join(sorted(missing))}, which the first makes",
                 "use two halves of one conversion",
             )
+
+    @property
+    def runtime(self) -> str:
+        return self._halves[0].runtime
 
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run both. Raises :class:`NetworkError` as each would."""

@@ -34,14 +34,19 @@ class TensorSpec:
 class Network(Protocol):
     """A loaded Core ML network.
 
-    ``runtime`` says who runs it and how, as people read it: ``portable bf16``,
-    ``coreml cpu-and-ne``. ``weight_bytes`` is what its weights take on disk.
+    ``weight_bytes`` is what its weights take on disk.
     """
 
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
-    runtime: str
     weight_bytes: int
+
+    @property
+    def runtime(self) -> str:
+        """Who runs it and how, as people read it: ``portable bf16``, ``coreml cpu-and-ne``.
+
+        The first run may change it, where Core ML fails on the units that it was loaded on.
+        """
 
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run once. Float inputs may be of any float dtype; float outputs arrive as float32.

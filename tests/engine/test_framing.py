@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import msgspec
 import pytest
@@ -19,7 +19,7 @@ from sdtui.conversion import (
     NetworkReport,
     Stage,
 )
-from sdtui.diffusion.events import Decoding, Encoding, Loading, Preview, Seconds, Step
+from sdtui.diffusion.events import Decoding, Encoding, Loading, LoadingStage, Preview, Seconds, Step
 from sdtui.engine.framing import LIMIT, FramingError, Unframer, frame
 from sdtui.engine.protocol import (
     Advanced,
@@ -53,7 +53,16 @@ Message = TypeVar("Message")
 amount = st.integers(0, 2**40)
 duration = st.floats(0, 1e6)
 events = st.one_of(
-    st.builds(Loading, network=text, index=st.integers(1, 9), total=st.integers(1, 9)),
+    st.builds(
+        Loading,
+        network=text,
+        index=st.integers(1, 9),
+        total=st.integers(1, 9),
+        stage=st.sampled_from(get_args(LoadingStage)),
+        elapsed=duration,
+        expected=st.none() | duration,
+        note=text,
+    ),
     st.builds(Encoding),
     st.builds(
         Step,

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdtui.diffusion.events import Loading
 from sdtui.tui.figures import LEVELS, bar, clock, gigabytes, graph, shortened, shortened_path, size_on_disk
+from sdtui.tui.widgets.progress_line import stage
 
 GB = 2**30
 
@@ -68,3 +70,11 @@ def test_shortened_text_is_one_line_that_fits(text: str, columns: int) -> None:
 def test_a_shortened_path_keeps_its_name() -> None:
     assert shortened_path("/home/me/pictures/apple.png", 14) == "…res/apple.png"
     assert shortened_path("/a.png", 14) == "/a.png"
+
+
+def test_a_load_says_what_it_is_at_and_how_long_that_took() -> None:
+    preparing = Loading("text_encoder", 1, 3, "specialising", 4.0, 91.0)
+    assert stage(preparing, wide=True) == ("preparing text encoder", 0.0, "1/3  last time 1:31")
+    assert stage(preparing, wide=False) == ("preparing text encoder", 0.0, "1/3")
+    assert stage(Loading("unet", 2, 3), wide=True) == ("loading unet", 1 / 3, "2/3")
+    assert stage(Loading("unet", 2, 3, note="the GPU is used"), wide=True)[0] == "the GPU is used"

@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from sdtui.diffusion.events import Decoding, Encoding, Loading, PipelineEvent, Step
+from sdtui.diffusion.events import Decoding, Encoding, Loading, LoadingStage, PipelineEvent, Step
 from sdtui.tui.engine_view import EngineView
 from sdtui.tui.figures import bar, clock, shortened, shortened_path
 from sdtui.tui.session import Notice
@@ -15,6 +15,12 @@ from sdtui.tui.session import Notice
 WIDE = 84
 GAP = "   "
 SHORTEST_PATH = 12
+LOADING: dict[LoadingStage, str] = {
+    "compiling": "compiling",
+    "specialising": "preparing",
+    "loading": "loading",
+    "ready": "loading",
+}
 Parts = tuple[str, float | None, str]
 
 
@@ -37,7 +43,9 @@ def stage(event: PipelineEvent | None, wide: bool) -> Parts:
         case None:
             return "beginning", None, ""
         case Loading(network, index, total):
-            return f"loading {network.replace('_', ' ')}", (index - 1) / total, f"{index}/{total}"
+            name = event.note or f"{LOADING[event.stage]} {network.replace('_', ' ')}"
+            last = f"  last time {clock(event.expected)}" if event.expected and event.expected >= 1 else ""
+            return name, (index - 1) / total, f"{index}/{total}{last * wide}"
         case Encoding():
             return "encoding", 0.0, ""
         case Step(index, total):
@@ -77,6 +85,7 @@ class ProgressLine(Widget):
         wide = self.size.width >= WIDE
         name, done, numbers = stage(event, wide)
         gap = "  " if wide else " "
+        name = shortened(name, self.size.width - len(numbers) - 2 * len(gap))
         columns = max(0, self.size.width - len(name) - len(numbers) - 2 * len(gap))
         full, left = bar(done or 0.0, columns)
         return Content.assemble(
