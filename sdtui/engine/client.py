@@ -105,6 +105,14 @@ class EngineClient:
         return None, None
 
     @classmethod
+    def hello(cls, timeout: float = 5.0) -> Hello | None:
+        """What the engine that runs says of itself, of whatever version; None where none answers."""
+        client, hello = cls._greeted(places().socket, time.monotonic() + timeout)
+        if client is not None:
+            client.close()
+        return hello
+
+    @classmethod
     def stop(cls, timeout: float = 10.0) -> bool:
         """End the engine that runs, of whatever version, and all its work; False when none runs.
 
