@@ -9,9 +9,11 @@ from typer.exceptions import TyperException
 
 from sdtui import __version__
 from sdtui.cli import engine, history, models
+from sdtui.cli.bench import bench
 from sdtui.cli.compress import compress
 from sdtui.cli.convert import convert
 from sdtui.cli.convert_options import ConvertCommand
+from sdtui.cli.doctor import doctor
 from sdtui.cli.errors import CommandLineError
 from sdtui.cli.generate import generate
 from sdtui.errors import SdtuiError
@@ -24,6 +26,8 @@ app = typer.Typer(
 app.command()(generate)
 app.command(cls=ConvertCommand)(convert)
 app.command()(compress)
+app.command()(bench)
+app.command()(doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(history.app, name="history")
 app.add_typer(engine.app, name="engine")

@@ -23,6 +23,8 @@ HEAVY = ("torch", "numpy", "diffusers", "transformers", "coremltools", "textual"
         "from sdtui.cli import main; assert main(['generate', 'apple', '--model', 'none']) == 1",
         "from sdtui.cli import main; assert main(['convert', './none']) == 1",
         "from sdtui.cli import main; assert main(['compress', 'none', '-o', 'x', '--bits', '6']) == 1",
+        "from sdtui.cli import main; assert main(['bench', '--model', 'none']) == 1",
+        "from sdtui.cli import main; assert main(['doctor']) == 0",
     ],
 )
 def test_light_modules_import_nothing_heavy(program: str) -> None:
