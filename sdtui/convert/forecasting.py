@@ -103,7 +103,7 @@ def _operations(network: NetworkPlan, size: Size, request: ConversionRequest) ->
         case "vae_encoder":
             uses = 0.12 * pixels
         case role if role in _DENOISERS:
-            uses = 0.0036 * pixels * batch
+            uses = 0.0027 * pixels * batch
         case _:
             uses = 2.0 * 77
     return network.parameters * uses
