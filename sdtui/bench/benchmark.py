@@ -179,8 +179,11 @@ def _measured(
     failures: list[Failure] = []
     errors: list[SdtuiError] = []
     for name, trial in trials:
-        if trial.picture and trial.program == "diffusers" and not Path(trial.picture).exists():
-            trial = msgspec.structs.replace(trial, picture=None)
+        if trial.program == "diffusers":
+            if not measured:
+                break  # nothing to compare it with
+            if trial.picture and not Path(trial.picture).exists():
+                trial = msgspec.structs.replace(trial, picture=None)
         try:
             with closing(Child(MODULE, trial, Measurement, complaints)) as child:
                 measured.append(child.result(progress.of(name)))

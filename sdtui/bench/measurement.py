@@ -30,13 +30,20 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """Bringing all networks into memory. ``seconds`` leave out the import of libraries.
 
+    ``first_step`` is what the denoising step after it took: what a load leaves undone, that step does.
     ``cached`` is the part of the weights' files that the system held in its page cache before, None where
     it does not say. ``compiled`` counts networks that Core ML compiled for it.
     """
 
     seconds: float
+    first_step: float
     cached: float | None
     compiled: int
+
+    @property
+    def started(self) -> float:
+        """Seconds from the call to the end of the first step, the prompt's encoding left out."""
+        return self.seconds + self.first_step
 
 
 class Steps(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,11 +105,16 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True, tag="measurement"):
 
 
 class Ratios(msgspec.Struct, frozen=True, kw_only=True):
-    """sdtui's figures over diffusers': below 1, sdtui takes less. ``runtime`` is sdtui's."""
+    """sdtui's figures over diffusers': below 1, sdtui takes less. ``runtime`` is sdtui's.
+
+    A ``start`` is a load and its first step.
+    """
 
     runtime: str
     cold_load: float
     warm_load: float
+    cold_start: float
+    warm_start: float
     step: float
     end_to_end: float
     memory: float
@@ -114,6 +126,8 @@ class Ratios(msgspec.Struct, frozen=True, kw_only=True):
             runtime=ours.runtime,
             cold_load=ours.cold.seconds / theirs.cold.seconds,
             warm_load=ours.warm.seconds / theirs.warm.seconds,
+            cold_start=ours.cold.started / theirs.cold.started,
+            warm_start=ours.warm.started / theirs.warm.started,
             step=ours.steps.median / theirs.steps.median,
             end_to_end=ours.end_to_end / theirs.end_to_end,
             memory=ours.memory / theirs.memory,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
 import time
@@ -15,10 +16,11 @@ from sdtui.bench.measurement import Measurement, Steps, Trial
 from sdtui.bench.page_cache import forget
 from sdtui.bench.trial import Telling, peak_accelerator_memory, peak_memory, timed_load
 from sdtui.bundle import Bundle
+from sdtui.diffusion.errors import Cancelled
 from sdtui.diffusion.events import Decoding, Encoding, Loading, PipelineEvent, Step
 from sdtui.diffusion.pipeline import ROLES, Pipeline
 from sdtui.diffusion.schedulers import import_schedulers
-from sdtui.request import ComputeUnits, Precision
+from sdtui.request import ComputeUnits, GenerationRequest, Precision
 from sdtui.runtime import Array, Network, OnStage, Profile, load_network
 
 
@@ -82,9 +84,13 @@ def measure(trial: Trial, tell: Tell, start: float) -> Measurement:
     pipeline = Pipeline(bundle, request.compute_units, request.precision, watch.load)
     packages = [package for role in ROLES for package in bundle.halves(role)]
     weights = [file for package in packages for file in package.rglob("*") if file.is_file()]
+
+    def first_step() -> float:
+        return _first_step(pipeline, request)
+
     telling.at("loading, for the first time")
     forget(weights)
-    cold = timed_load(pipeline.load, weights)
+    cold = timed_load(pipeline.load, first_step, weights)
     weight_bytes = watch.weight_bytes
 
     steps: list[list[float]] = []
@@ -119,7 +125,7 @@ def measure(trial: Trial, tell: Tell, start: float) -> Measurement:
     telling.at("loading once more")
     pipeline.close()
     gc.collect()
-    warm = timed_load(pipeline.load, weights)
+    warm = timed_load(pipeline.load, first_step, weights)
     pipeline.close()
     totals = [each.total for each in seconds]
     middle = sorted(range(len(totals)), key=totals.__getitem__)[len(totals) // 2]
@@ -140,3 +146,16 @@ def measure(trial: Trial, tell: Tell, start: float) -> Measurement:
         accelerator_memory=accelerator,
         weights=weight_bytes,
     )
+
+
+def _first_step(pipeline: Pipeline, request: GenerationRequest) -> float:
+    """The seconds of the first step of ``request``, which is then stopped."""
+    seconds: list[float] = []
+
+    def on_event(event: PipelineEvent) -> None:
+        if isinstance(event, Step):
+            seconds.append(event.elapsed)
+
+    with contextlib.suppress(Cancelled):
+        pipeline.generate(request, on_event, lambda: bool(seconds))
+    return seconds[0]

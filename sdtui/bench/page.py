@@ -57,7 +57,9 @@ def markdown(benchmark: Benchmark) -> list[str]:
 def _figures(measured: tuple[Measurement, ...]) -> Iterator[tuple[str, list[str]]]:
     yield "libraries, imported once", [_seconds(each.start) for each in measured]
     yield "load, first", [_seconds(each.cold.seconds) for each in measured]
+    yield "  with its first step", [_seconds(each.cold.started) for each in measured]
     yield "load, again", [_seconds(each.warm.seconds) for each in measured]
+    yield "  with its first step", [_seconds(each.warm.started) for each in measured]
     yield "text", [_seconds(each.text) for each in measured]
     yield "first step", [_seconds(each.steps.first) for each in measured]
     yield "step", [_seconds(each.steps.median) for each in measured]
@@ -73,11 +75,12 @@ def _figures(measured: tuple[Measurement, ...]) -> Iterator[tuple[str, list[str]
     yield "weights on disk", [amount(each.weights) for each in measured]
 
 
-_RATIOS = ("load, first", "load, again", "step", "end to end", "memory")
+_RATIOS = ("load, first", "with a step", "load, again", "with a step", "step", "end to end", "memory")
 
 
 def _ratio_row(ratios: Ratios) -> tuple[str, ...]:
-    figures = (ratios.cold_load, ratios.warm_load, ratios.step, ratios.end_to_end, ratios.memory)
+    loads = (ratios.cold_load, ratios.cold_start, ratios.warm_load, ratios.warm_start)
+    figures = (*loads, ratios.step, ratios.end_to_end, ratios.memory)
     return (ratios.runtime, *(f"{figure:.2f}" for figure in figures))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -38,58 +40,26 @@ def measure(trial: Trial, tell: Tell, start: float) -> Measurement:
 
     Raises :class:`MeasurementError` when the checkpoint cannot be used.
     """
-    assert trial.checkpoint is not None
-    folder, request, telling = Path(trial.checkpoint), trial.request, Telling(trial, tell)
-    bundle = Bundle.open(Path(trial.model))
-    manifest = bundle.manifest
-    device = _device(request.compute_units == "cpu-only")
-    dtype = torch.float32 if device == "cpu" else torch.float16
-    files = [file for name in NETWORKS for file in (folder / name).glob("*")]
-    weights = [file for file in files if file.suffix in (".safetensors", ".bin")]
-    pipeline: Any = None
-
-    def load() -> None:
-        nonlocal pipeline
-        pipeline = _pipeline(folder, dtype).to(device)
-
+    bundle, telling = Bundle.open(Path(trial.model)), Telling(trial, tell)
+    diffusers = _Diffusers(trial, bundle)
+    weights = diffusers.weights()
     telling.at("loading, for the first time")
     forget(weights)
-    cold = timed_load(load, weights)
-    pipeline.tokenizer.model_max_length = manifest.token_length
-
+    cold = timed_load(diffusers.load, diffusers.first_step, weights)
     times: list[_Times] = []
     for _ in range(trial.repeat):
         telling.at("reading the prompt")
-        rows, columns = manifest.height // manifest.scale, manifest.width // manifest.scale
-        assert request.seed is not None
-        noise = Noise(request.seed, request.rng, (1, manifest.latent_channels, rows, columns))
-        pipeline.scheduler = make_scheduler(request.scheduler, read_scheduler_config(bundle), request.steps)
-        clock = _Times(telling)
-        watched = pipeline.unet.register_forward_pre_hook(clock.unet_called)
-        image = pipeline(
-            request.prompt,
-            negative_prompt=request.negative_prompt,
-            num_inference_steps=request.steps,
-            guidance_scale=request.guidance_scale,
-            width=manifest.width,
-            height=manifest.height,
-            latents=noise.latents.to(device, dtype),
-            generator=noise.generator,
-            callback_on_step_end=clock.step_ended,
-        ).images[0]
-        clock.ended = time.perf_counter()
-        watched.remove()
+        image, clock = diffusers.picture(telling.step)
         times.append(clock)
     memory, accelerator = peak_memory(), peak_accelerator_memory()
 
     telling.at("loading once more")
-    pipeline = None
-    gc.collect()
-    warm = timed_load(load, weights)
+    diffusers.unload()
+    warm = timed_load(diffusers.load, diffusers.first_step, weights)
     return Measurement(
         program="diffusers",
-        runtime=f"diffusers {'fp32' if dtype == torch.float32 else 'fp16'} {device}",
-        request=request,
+        runtime=diffusers.runtime,
+        request=trial.request,
         repeat=trial.repeat,
         start=start,
         cold=cold,
@@ -106,11 +76,89 @@ def measure(trial: Trial, tell: Tell, start: float) -> Measurement:
     )
 
 
+class _Enough(Exception):  # noqa: N818 - nobody made an error
+    """The first step is done."""
+
+
+class _Diffusers:
+    """Their pipeline on the device that it would run on, asked for the picture of ``trial``."""
+
+    def __init__(self, trial: Trial, bundle: Bundle) -> None:
+        if bundle.manifest.family != "sd":
+            raise MeasurementError(
+                "diffusers is not measured",
+                f"sdtui compares no models of the family {bundle.manifest.family} yet",
+                "choose a Stable Diffusion 1 or 2 model, or leave out --against",
+            )
+        assert trial.checkpoint is not None
+        self._folder = Path(trial.checkpoint)
+        self._request = trial.request
+        self._bundle = bundle
+        self._device = _device(cpu_only=trial.request.compute_units == "cpu-only")
+        self._dtype = torch.float32 if self._device == "cpu" else torch.float16
+        self._pipeline: Any = None
+        self.runtime = f"diffusers {'fp32' if self._device == 'cpu' else 'fp16'} {self._device}"
+
+    def weights(self) -> list[Path]:
+        """The files that a load reads."""
+        files = [file for name in NETWORKS for file in (self._folder / name).glob("*")]
+        return [file for file in files if file.suffix in (".safetensors", ".bin")]
+
+    def load(self) -> None:
+        """As people do it. Raises :class:`MeasurementError`."""
+        self._pipeline = _pipeline(self._folder, self._dtype).to(self._device)
+        self._pipeline.tokenizer.model_max_length = self._bundle.manifest.token_length
+
+    def unload(self) -> None:
+        self._pipeline = None
+        gc.collect()
+
+    def first_step(self) -> float:
+        """The seconds of the first step of a picture, which is then given up."""
+        seconds: list[float] = []
+
+        def enough(first: float) -> None:
+            seconds.append(first)
+            raise _Enough
+
+        with contextlib.suppress(_Enough):
+            self.picture(enough)
+        return seconds[0]
+
+    def picture(self, on_step: Callable[[float], None]) -> tuple[Image.Image, _Times]:
+        """The picture and its times; ``on_step`` hears the seconds of each step."""
+        request, manifest = self._request, self._bundle.manifest
+        assert request.seed is not None
+        rows, columns = manifest.height // manifest.scale, manifest.width // manifest.scale
+        noise = Noise(request.seed, request.rng, (1, manifest.latent_channels, rows, columns))
+        self._pipeline.scheduler = make_scheduler(
+            request.scheduler, read_scheduler_config(self._bundle), request.steps
+        )
+        clock = _Times(on_step)
+        watched = self._pipeline.unet.register_forward_pre_hook(clock.unet_called)
+        try:
+            image = self._pipeline(
+                request.prompt,
+                negative_prompt=request.negative_prompt,
+                num_inference_steps=request.steps,
+                guidance_scale=request.guidance_scale,
+                width=manifest.width,
+                height=manifest.height,
+                latents=noise.latents.to(self._device, self._dtype),
+                generator=noise.generator,
+                callback_on_step_end=clock.step_ended,
+            ).images[0]
+        finally:
+            watched.remove()
+        clock.ended = time.perf_counter()
+        return image, clock
+
+
 class _Times:
     """When one picture's stages began: its steps begin with the UNet's first call."""
 
-    def __init__(self, telling: Telling) -> None:
-        self._telling = telling
+    def __init__(self, on_step: Callable[[float], None]) -> None:
+        self._on_step = on_step
         self.began = time.perf_counter()
         self._stepping: float | None = None
         self._last = self.began
@@ -127,7 +175,7 @@ class _Times:
         now = time.perf_counter()
         self.steps.append(now - self._last)
         self._last = now
-        self._telling.step(self.steps[-1])
+        self._on_step(self.steps[-1])
         return tensors
 
     @property
@@ -168,7 +216,7 @@ def _pipeline(folder: Path, dtype: torch.dtype) -> Any:
     return pipeline
 
 
-def _device(cpu_only: bool) -> str:
+def _device(*, cpu_only: bool) -> str:
     if not cpu_only and torch.cuda.is_available():
         return "cuda"
     return "mps" if not cpu_only and torch.backends.mps.is_available() else "cpu"

@@ -50,13 +50,17 @@ class Telling:
         self.at("denoising")
 
 
-def timed_load(load: Callable[[], None], weights: list[Path]) -> Load:
-    """Run ``load``, which reads ``weights``, and say in which state it found the machine's caches."""
+def timed_load(load: Callable[[], None], first_step: Callable[[], float], weights: list[Path]) -> Load:
+    """Run ``load``, which reads ``weights``, then take ``first_step``'s seconds from it.
+
+    Says in which state that found the machine's caches.
+    """
     known, before = cached(weights), _compiled()
     began = time.perf_counter()
     load()
     seconds = time.perf_counter() - began
-    return Load(seconds=seconds, cached=known, compiled=max(0, _compiled() - before))
+    compiled = max(0, _compiled() - before)
+    return Load(seconds=seconds, first_step=first_step(), cached=known, compiled=compiled)
 
 
 def peak_memory() -> int:

@@ -19,6 +19,7 @@ from sdtui.bench.errors import MeasurementError
 from sdtui.bench.measurement import Load, Measurement, Steps, Trial
 from sdtui.bench.page import COLUMNS, markdown, page
 from sdtui.bench.page_cache import PAGE, cached, forget
+from sdtui.bench.theirs import _Diffusers
 from sdtui.bundle import Bundle
 from sdtui.conversion import Stage
 from sdtui.spawn import environment, python
@@ -59,8 +60,9 @@ def test_every_figure_is_there_and_they_fit_together(ran: Ran, found: Benchmark)
         assert measured.end_to_end > steps.fastest * STEPS
         assert measured.memory > 100e6, "a process that has imported torch"
         assert 0 < measured.weights < 10e6
-        assert measured.cold.seconds > 0
-        assert measured.warm.seconds > 0
+        for load in (measured.cold, measured.warm):
+            assert load.seconds > 0
+            assert load.started > load.seconds
         assert measured.request.steps == STEPS
         assert measured.repeat == REPEAT
     ours, theirs = found.measurements
@@ -81,6 +83,15 @@ def test_both_made_the_same_picture_of_the_same_weights(found: Benchmark) -> Non
     assert ratios.step == pytest.approx(ours.steps.median / theirs.steps.median)
     assert ratios.memory == pytest.approx(ours.memory / theirs.memory)
     assert ratios.warm_load == pytest.approx(ours.warm.seconds / theirs.warm.seconds)
+    assert ratios.warm_start == pytest.approx(ours.warm.started / theirs.warm.started)
+
+
+def test_diffusers_is_compared_in_families_that_are_known(tiny_bundle_fp32: Path) -> None:
+    bundle = Bundle.open(tiny_bundle_fp32)
+    other = Bundle(bundle.path, msgspec.structs.replace(bundle.manifest, family="sdxl"))
+    trial = Trial(program="diffusers", model="", request=request_for(bundle, STEPS), checkpoint="/none")
+    with pytest.raises(MeasurementError, match="family sdxl"):
+        _Diffusers(trial, other)
 
 
 def test_what_cannot_run_is_told_beside_what_can(ran: Ran, found: Benchmark) -> None:
@@ -113,7 +124,7 @@ def test_a_mac_publishes_its_units_as_apple_writes_them(found: Benchmark) -> Non
     measured = msgspec.structs.replace(
         found.measurements[0],
         runtime="coreml cpu-and-ne",
-        cold=Load(seconds=120.0, cached=None, compiled=3),
+        cold=Load(seconds=120.0, first_step=0.5, cached=None, compiled=3),
     )
     mac = msgspec.structs.replace(
         found,

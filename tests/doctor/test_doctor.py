@@ -58,7 +58,9 @@ def test_a_healthy_installation(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("home")
-def test_a_person_reads_levels_as_words_and_sees_a_picture() -> None:
+def test_a_person_reads_levels_as_words_and_sees_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
     ran = sdtui("doctor", "--terminal")
     assert (ran.code, ran.err) == (0, "")
     lines = ran.out.splitlines()
