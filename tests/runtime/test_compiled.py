@@ -136,6 +136,10 @@ def test_a_pipeline_of_two_is_chained(tmp_path: Path) -> None:
     (pipeline / "coremldata.bin").write_bytes(b"\0")
     result = load_network(pipeline, precision="fp32").predict({"sample": np.array([2, 3], np.float32)})
     np.testing.assert_array_equal(result["noise_pred"], [5, 10])
+    text = (pipeline / "model1" / "model.mil").read_text()
+    (pipeline / "model1" / "model.mil").write_text(text.replace("add(", "subtract_twice("))
+    with pytest.raises(NetworkError, match=r"load Unet.mlmodelc, in its model1, .* operation subtract_twice"):
+        load_network(pipeline, precision="fp32")
     _stage(pipeline / "model2", "square(x = noise_pred)", "noise_pred", "more")
     with pytest.raises(NetworkError, match=r"cannot load Unet.mlmodelc, it is a pipeline of 3 networks"):
         load_network(pipeline, precision="fp32")

@@ -166,6 +166,12 @@ def test_something_else(tmp_path: Path) -> None:
         load_network(tmp_path, precision="fp32")
 
 
+def test_a_compiled_network_where_only_a_package_will_do(tmp_path: Path) -> None:
+    (tmp_path / "Unet.mlmodelc").mkdir()
+    with _refused("it is compiled, use the .mlpackage"):
+        open_package(tmp_path / "Unet.mlmodelc")
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [

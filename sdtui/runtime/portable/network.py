@@ -27,8 +27,17 @@ def load_portable(
     path: Path, compute_units: ComputeUnits, precision: Precision, function: str | None = None
 ) -> Network:
     """The network at ``path``; a compiled pipeline's two stages are chained. Raises NetworkError."""
-    first, *rest = (PortableNetwork(stage, compute_units, precision, function) for stage in stages(path))
-    return ChainedNetwork(first, *rest) if rest else first
+    found = stages(path)
+    if found == (path,):
+        return PortableNetwork(path, compute_units, precision, function)
+    networks = []
+    for stage in found:
+        try:
+            networks.append(PortableNetwork(stage, compute_units, precision, function))
+        except NetworkError as error:
+            why = f"in its {stage.name}, {error.why}"
+            raise NetworkError(f"cannot load {path.name}", why, error.remedy) from error
+    return ChainedNetwork(*networks)
 
 
 class PortableNetwork:

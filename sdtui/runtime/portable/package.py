@@ -78,6 +78,12 @@ def open_package(path: Path, function: str | None = None) -> Package:
     """
     if not path.exists():
         raise NetworkError(f"cannot load {path.name}", f"{path} does not exist", "check the path")
+    if path.suffix == ".mlmodelc":
+        raise NetworkError(
+            f"cannot read {path.name} as a package",
+            "it is compiled",
+            "use the .mlpackage that it was compiled from",
+        )
     if not (path / "Manifest.json").is_file():
         raise NetworkError(
             f"cannot load {path.name}", "it is not an .mlpackage", "choose the folder of a Core ML model"
