@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from sdtui.bundle.bundle import (
     VOCABULARY_FILE,
     network_sha256,
 )
-from sdtui.bundle.manifest import Manifest, NetworkEntry, NetworkRole, Preview
+from sdtui.bundle.manifest import STEMS, Manifest, NetworkEntry, NetworkRole, Preview
 from sdtui.conversion import ComputePrecision, Target
 from sdtui.convert.accuracy import measure
 from sdtui.convert.encoding.encodings import Palette, PaletteBits
@@ -28,15 +27,8 @@ from sdtui.convert.networks.text import clip_text_encoder
 from sdtui.convert.networks.unet import unet as unet_source
 from sdtui.convert.networks.vae import vae_decoder, vae_encoder
 from sdtui.convert.source import ConversionError, Source
+from sdtui.convert.words import clip_words
 from sdtui.files import create_folder_atomically, reason
-
-NETWORK_FILES: Mapping[NetworkRole, str] = {
-    "text_encoder": "TextEncoder.mlpackage",
-    "unet": "Unet.mlpackage",
-    "vae_decoder": "VAEDecoder.mlpackage",
-    "vae_encoder": "VAEEncoder.mlpackage",
-}
-"""The names that Apple's bundles use."""
 
 
 def convert_pipeline(
@@ -68,7 +60,7 @@ def convert_pipeline(
     ``height`` are pixels. ``batch`` is the UNet's: 2 takes both prompts at once. ``nbits`` palettizes
     the networks that it names. Raises :class:`ConversionError`; an existing ``output`` is refused.
     """
-    vocabulary, pad_token = _read_tokenizer(tokenizer)
+    words = clip_words(tokenizer)
     config: Any = vae.config
     scale = 2 ** (len(config.block_out_channels) - 1)
     if width % scale or height % scale:
@@ -79,9 +71,7 @@ def convert_pipeline(
         )
     rows, columns = height // scale, width // scale
     sources = (
-        clip_text_encoder(
-            text_encoder, vocabulary["<|startoftext|>"], vocabulary["<|endoftext|>"], token_length
-        ),
+        clip_text_encoder(text_encoder, words.bos, words.eos, token_length),
         unet_source(unet, Shape(rows, columns, token_length, batch)),
         vae_decoder(vae, rows, columns),
         vae_encoder(vae, height, width),
@@ -101,14 +91,14 @@ def convert_pipeline(
                 scaling_factor=config.scaling_factor,
                 shift_factor=config.shift_factor or 0.0,
                 token_length=token_length,
-                pad_token=pad_token,
+                pad_token=words.pad_token,
                 preview=preview,
                 networks=convert_networks(
                     sources, folder, target=target, precision=precision, nbits=nbits or {}
                 ),
             )
-            for file in (VOCABULARY_FILE, MERGES_FILE):
-                shutil.copyfile(tokenizer / file, folder / file)
+            (folder / VOCABULARY_FILE).write_text(words.vocabulary, encoding="utf-8")
+            (folder / MERGES_FILE).write_text(words.merges, encoding="utf-8")
             (folder / SCHEDULER_FILE).write_text(json.dumps(dict(scheduler_config), indent=2) + "\n")
             (folder / MANIFEST_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
     except OSError as error:
@@ -130,7 +120,7 @@ def convert_networks(
     entries = {}
     for each in sources:
         bits = nbits.get(each.role)
-        package = folder / NETWORK_FILES[each.role]
+        package = folder / f"{STEMS[each.role]}.mlpackage"
         convert_network(
             each, package, target=target, precision=precision, compression=Palette(bits) if bits else None
         )
@@ -141,20 +131,3 @@ def convert_networks(
             nbits=bits,
         )
     return entries
-
-
-def _read_tokenizer(folder: Path) -> tuple[dict[str, int], str]:
-    """The vocabulary, and the token that prompts are padded with (Stable Diffusion 2 has its own)."""
-    try:
-        vocabulary = json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
-        (folder / MERGES_FILE).stat()
-        config_file = folder / "tokenizer_config.json"
-        config = json.loads(config_file.read_text(encoding="utf-8")) if config_file.exists() else {}
-    except (OSError, ValueError) as error:
-        raise ConversionError(
-            f"the tokenizer {folder} cannot be read",
-            str(error),
-            "give a folder with vocab.json and merges.txt",
-        ) from error
-    pad = config.get("pad_token", "<|endoftext|>")
-    return vocabulary, pad["content"] if isinstance(pad, dict) else pad
