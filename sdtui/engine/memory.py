@@ -12,6 +12,15 @@ import psutil
 from sdtui.engine.protocol import Memory
 
 
+def resident(pids: Iterable[int]) -> int:
+    """Bytes that these processes hold in memory together; one that is gone holds none."""
+    held = 0
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            held += psutil.Process(pid).memory_info().rss
+    return held
+
+
 class Meter:
     """Measures what some processes hold in memory together, and remembers the most."""
 
@@ -20,10 +29,7 @@ class Meter:
 
     def read(self, pids: Iterable[int]) -> Memory:
         """Bytes resident in ``pids`` now and at most so far, and in the whole machine."""
-        held = 0
-        for pid in pids:
-            with contextlib.suppress(psutil.Error):
-                held += psutil.Process(pid).memory_info().rss
+        held = resident(pids)
         self._peak = max(self._peak, held)
         machine = psutil.virtual_memory()
         return Memory(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sdtui.diffusion.events import Loading, PipelineEvent
+from sdtui.engine.memory import resident
 from sdtui.engine.protocol import (
     Advanced,
     Cancel,
@@ -22,6 +23,7 @@ from sdtui.engine.protocol import (
 )
 from sdtui.engine.queue import Outcome
 from sdtui.engine.supervisor import WorkerProcess, why_it_died
+from sdtui.engine.wear import ENDURANCE, Endurance, Wear
 from sdtui.files import reason
 
 CANCEL_SECONDS = 4.0
@@ -31,10 +33,15 @@ log = logging.getLogger(__name__)
 
 
 class Workbench:
-    """Makes one job at a time. ``log_file`` is where a person is sent when a worker dies oddly."""
+    """Makes one job at a time. ``log_file`` is where a person is sent when a worker dies oddly.
 
-    def __init__(self, log_file: Path) -> None:
+    A worker that has reached its ``endurance`` is replaced by a new one.
+    """
+
+    def __init__(self, log_file: Path, endurance: Endurance = ENDURANCE) -> None:
         self._log_file = log_file
+        self._endurance = endurance
+        self._wear = Wear(endurance)
         self._worker: WorkerProcess | None = None
         self._job: str | None = None
         self._interrupted: str | None = None
@@ -59,9 +66,14 @@ class Workbench:
 
     async def ready(self) -> WorkerProcess:
         """A worker that lives, a new one where there is none. Raises OSError."""
+        if self._worker is not None and self._wear.worn:
+            log.info("the worker has done enough and is replaced")
+            self._worker.kill()
+            await self.clear()
         if self._worker is None or not self._worker.alive:
             await self.clear()
             self._worker = await WorkerProcess.start()
+            self._wear = Wear(self._endurance)
             self._used()
         return self._worker
 
@@ -88,6 +100,7 @@ class Workbench:
                     on_event(event)
                 case Finished(result=result):
                     self._made = result
+                    self._wear.made(f"{result.model} {result.runtime}", resident([worker.pid]))
                     return message
                 case Failed() | Cancelled():
                     return message
