@@ -45,9 +45,7 @@ def open_compiled(path: Path, function: str | None = None) -> Package:
     with reading(path):
         metadata = _metadata(path)
         model = read_text(_text(path), function or metadata.default_function_name or None)
-        described = next(
-            (each for each in metadata.functions if each.name == function), metadata if not function else None
-        )
+        described = next((each for each in metadata.functions if each.name == function), metadata)
         return package_of(path, path, _with_metadata(model, metadata, described))
 
 
@@ -120,13 +118,12 @@ def _text(path: Path) -> str:
         raise MalformedError(f"its {_PROGRAM} is not UTF-8 text") from error
 
 
-def _with_metadata(model: Model, metadata: _Metadata, described: _Metadata | _Described | None) -> Model:
-    inputs, outputs = (described.input_schema, described.output_schema) if described else ((), ())
+def _with_metadata(model: Model, metadata: _Metadata, described: _Metadata | _Described) -> Model:
     return replace(
         model,
         specification_version=_version(metadata) or model.specification_version,
-        inputs=tuple(_sized(feature, inputs) for feature in model.inputs),
-        outputs=tuple(_sized(feature, outputs) for feature in model.outputs),
+        inputs=tuple(_sized(feature, described.input_schema) for feature in model.inputs),
+        outputs=tuple(_sized(feature, described.output_schema) for feature in model.outputs),
         metadata=metadata.user_defined_metadata,
         version=metadata.version,
         licence=metadata.license,
