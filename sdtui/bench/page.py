@@ -51,6 +51,14 @@ def markdown(benchmark: Benchmark) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in rows]
 
 
+def busy_words(benchmark: Benchmark) -> str:
+    """Why the figures of a busy machine are not to be published."""
+    return (
+        f"the machine was busy ({benchmark.load_average:g} processes wanted its"
+        f" {benchmark.machine.cores} processors): it takes less when it is not"
+    )
+
+
 # ---- for people ----------------------------------------------------------------------------
 
 
@@ -92,10 +100,7 @@ def _notes(benchmark: Benchmark) -> Iterator[str]:
     for failure in benchmark.failures:
         yield f"{failure.variant}: {failure.told}"
     if benchmark.busy:
-        yield (
-            f"the machine was busy ({benchmark.load_average:g} processes wanted its"
-            f" {benchmark.machine.cores} processors): the figures are too high"
-        )
+        yield busy_words(benchmark)
 
 
 def _state(load: Load) -> str:

@@ -13,8 +13,8 @@ import typer
 
 from sdtui.bench.benchmark import Benchmark, Variant, benchmark, checkpoint_of, request_for
 from sdtui.bench.errors import MeasurementError
+from sdtui.bench.page import busy_words, page
 from sdtui.bench.page import markdown as table
-from sdtui.bench.page import page
 from sdtui.bundle import Bundle, locate
 from sdtui.cli.convert_progress import report_on
 from sdtui.cli.errors import CommandLineError
@@ -75,6 +75,8 @@ def bench(
         print(msgspec.json.encode(_told(found)).decode(), flush=True)
     else:
         print(*(table if markdown else page)(found), sep="\n", flush=True)
+    if found.busy and markdown:
+        print(f"note: {busy_words(found)}", file=sys.stderr)
     if found.failures:
         failure = found.failures[0]
         raise MeasurementError(f"{failure.variant} was not measured", failure.told, "leave it out")
