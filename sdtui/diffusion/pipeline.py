@@ -20,12 +20,15 @@ from sdtui.diffusion.events import Decoding, Encoding, Loading, PipelineEvent, S
 from sdtui.diffusion.families import StableDiffusion
 from sdtui.diffusion.loop import denoise
 from sdtui.diffusion.noise import Noise
+from sdtui.diffusion.residence import Residence
 from sdtui.diffusion.schedulers import import_schedulers, make_scheduler, read_scheduler_config
 from sdtui.request import ComputeUnits, GenerationRequest, Precision
 from sdtui.runtime import LoadingStage, Network, OnStage, Profile, load_network
 from sdtui.runtime.chained import ChainedNetwork
 
 OnEvent = Callable[[PipelineEvent], None]
+ACTIVATION_BYTES_A_PIXEL = 4096
+"""An estimate, on the safe side: 1 GiB for a picture of 512 x 512 pixels."""
 ROLES: tuple[NetworkRole, ...] = ("text_encoder", "unet", "vae_decoder")
 
 
@@ -70,15 +73,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class _Loaded:
-    """What is in memory while a pipeline is warm."""
+    """What is in memory while a pipeline is warm: where memory is short, one network at a time."""
 
-    networks: dict[NetworkRole, Network]
+    residence: Residence
     family: StableDiffusion
 
 
 class Pipeline:
     """A model in memory: made once, asked for many pictures, closed when its memory is wanted.
 
+    Where memory does not hold all its networks they take turns, each loaded when it is run.
     ``load`` opens its networks; whoever wants to watch one of them gives their own.
     """
 
@@ -126,7 +130,7 @@ class Pipeline:
         clock, cold = _Clock(), not self.warm
         scheduler = make_scheduler(request.scheduler, read_scheduler_config(self.bundle), request.steps)
         loaded = self._warm_up(on_event, cancelled)
-        load = clock.lap() * cold
+        load = clock.lap() * cold + self._fetch("text_encoder", clock)
 
         on_event(Encoding())
         guided = request.guidance_scale > 1
@@ -134,6 +138,7 @@ class Pipeline:
         words = loaded.family.condition(prompts)
         text = clock.lap()
 
+        load += self._fetch("unet", clock)
         rows, columns = manifest.height // manifest.scale, manifest.width // manifest.scale
         noise = Noise(request.seed, request.rng, (1, manifest.latent_channels, rows, columns))
         latents = denoise(
@@ -147,11 +152,13 @@ class Pipeline:
             cancelled=cancelled,
         )
         denoising = clock.lap()
+        runtime = loaded.residence.present("unet").runtime
 
         if cancelled():
             raise Cancelled
+        load += self._fetch("vae_decoder", clock)
         on_event(Decoding())
-        image = decode(latents.numpy(), loaded.networks["vae_decoder"], manifest)
+        image = decode(latents.numpy(), loaded.residence.present("vae_decoder"), manifest)
         decoding = clock.lap()
         return Picture(
             image=image,
@@ -159,15 +166,14 @@ class Pipeline:
             seconds=Seconds(load, text, denoising, decoding, clock.total),
             model=self.bundle.name,
             model_hash=self.bundle.hash,
-            runtime=loaded.networks["unet"].runtime,
+            runtime=runtime,
         )
 
     def close(self) -> None:
         """Give the networks' memory back. The next picture loads them again."""
         if self._loaded:
             loaded, self._loaded = self._loaded, None
-            for network in loaded.networks.values():
-                network.close()
+            loaded.residence.close()
 
     def _warm_up(self, on_event: OnEvent, cancelled: Callable[[], bool]) -> _Loaded:
         self._on_event = on_event  # a network may be loaded anew when it is first run
@@ -180,23 +186,37 @@ class Pipeline:
                 "choose a Stable Diffusion 1 or 2 model",
             )
         tokenizer = Tokenizer(self.bundle)
-        networks: dict[NetworkRole, Network] = {}
+        residence = Residence(self._open, self._needs)
         try:
-            for index, role in enumerate(ROLES, start=1):
+            for role in ROLES:
                 if cancelled():
                     raise Cancelled
-                on_event(Loading(role, index, len(ROLES)))
-                networks[role] = self._open(role, index)
+                residence.invite(role)
         except BaseException:
-            for network in networks.values():
-                network.close()
+            residence.close()
             raise
-        family = StableDiffusion(tokenizer, networks["text_encoder"], networks["unet"])
-        self._loaded = _Loaded(networks, family)
+        networks = (residence.resident("text_encoder"), residence.resident("unet"))
+        self._loaded = _Loaded(residence, StableDiffusion(tokenizer, *networks))
         return self._loaded
 
-    def _open(self, role: NetworkRole, index: int) -> Network:
+    def _fetch(self, role: NetworkRole, clock: _Clock) -> float:
+        """Have a network in memory; the seconds that its load took, 0 where it was there."""
+        assert self._loaded is not None
+        if self._loaded.residence.has(role):
+            return 0.0
+        self._loaded.residence.present(role)
+        return clock.lap()
+
+    def _needs(self, role: NetworkRole) -> int:
+        """Bytes that a network is run in: its weights, and what lies between its operations."""
         manifest = self.bundle.manifest
+        files = (file for half in self.bundle.halves(role) for file in half.rglob("*") if file.is_file())
+        weights = sum(file.stat().st_size for file in files)
+        return weights * 5 // 4 + manifest.width * manifest.height * ACTIVATION_BYTES_A_PIXEL
+
+    def _open(self, role: NetworkRole) -> Network:
+        manifest, index = self.bundle.manifest, ROLES.index(role) + 1
+        self._on_event(Loading(role, index, len(ROLES)))
         profile = Profile(role, manifest.family, manifest.width, manifest.height, manifest.attention)
 
         def on_stage(stage: LoadingStage) -> None:

@@ -34,12 +34,17 @@ class TensorSpec:
 class Network(Protocol):
     """A loaded Core ML network.
 
-    ``weight_bytes`` is what its weights take on disk.
+    ``inputs`` and ``outputs`` go by name. ``weight_bytes`` is what its weights take on disk.
     """
 
-    inputs: Mapping[str, TensorSpec]
-    outputs: Mapping[str, TensorSpec]
-    weight_bytes: int
+    @property
+    def inputs(self) -> Mapping[str, TensorSpec]: ...
+
+    @property
+    def outputs(self) -> Mapping[str, TensorSpec]: ...
+
+    @property
+    def weight_bytes(self) -> int: ...
 
     @property
     def runtime(self) -> str:

@@ -1,0 +1,83 @@
+"""Where memory does not hold a whole model, its networks take turns and the picture is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from sdtui.bundle import Bundle
+from sdtui.diffusion.events import Decoding, Encoding, Loading, PipelineEvent, Step
+from sdtui.diffusion.pipeline import Pipeline
+from sdtui.diffusion.residence import available_memory
+from sdtui.request import ComputeUnits, GenerationRequest, Precision
+from sdtui.runtime import Array, Network, OnStage, Profile, TensorSpec, load_network
+
+
+class Counted:
+    """A network that is in ``present`` while it is in memory."""
+
+    def __init__(self, network: Network, present: set[str], name: str) -> None:
+        self._network, self._present, self._name = network, present, name
+        self.inputs: Mapping[str, TensorSpec] = network.inputs
+        self.outputs: Mapping[str, TensorSpec] = network.outputs
+        self.runtime, self.weight_bytes = network.runtime, network.weight_bytes
+        present.add(name)
+
+    def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return self._network.predict(inputs)
+
+    def close(self) -> None:
+        self._present.discard(self._name)
+        self._network.close()
+
+
+def test_networks_take_turns_where_memory_is_short(
+    pipeline: Pipeline, request_: GenerationRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = pipeline.generate(request_)
+    present: set[str] = set()
+
+    def load(
+        path: Path,
+        compute_units: ComputeUnits,
+        precision: Precision,
+        *,
+        profile: Profile,
+        on_stage: OnStage,
+    ) -> Network:
+        assert not present, "they are never in memory together"
+        network = load_network(path, compute_units, precision, profile=profile, on_stage=on_stage)
+        return Counted(network, present, profile.role)
+
+    monkeypatch.setattr("sdtui.diffusion.residence.available_memory", lambda: 0)
+    poor = Pipeline(Bundle.open(pipeline.bundle.path), "cpu-only", "fp32", load)
+    for _ in range(2):
+        events: list[PipelineEvent] = []
+        picture = poor.generate(request_, events.append)
+        assert picture.image.tobytes() == expected.image.tobytes()
+        assert picture.runtime == "portable fp32"
+        assert picture.seconds.load > 0
+        assert [event for event in events if not isinstance(event, Step)] == [
+            Loading("text_encoder", 1, 3),
+            Encoding(),
+            Loading("unet", 2, 3),
+            Loading("vae_decoder", 3, 3),
+            Decoding(),
+        ]
+        assert present == {"vae_decoder"}
+    poor.close()
+    assert present == set()
+
+
+def test_what_is_there_stays_when_memory_becomes_short(
+    pipeline: Pipeline, request_: GenerationRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.load()
+    monkeypatch.setattr("sdtui.diffusion.residence.available_memory", lambda: 0)
+    assert pipeline.generate(request_).seconds.load == 0
+
+
+def test_available_memory_is_counted_in_bytes() -> None:
+    assert available_memory() > 1 << 26
