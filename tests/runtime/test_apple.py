@@ -28,6 +28,7 @@ from sdtui.runtime.apple.macos import MacOS
 from sdtui.runtime.portable.network import PortableNetwork
 from tests.runtime.conftest import Sample, psnr
 from tests.runtime.framework import ComputeUnit, Framework, ReshapeFrequency, SpecializationStrategy
+from tests.runtime.mil_text_writer import compile_package
 from tests.runtime.programs import save_program
 
 SEQUOIA = MacOS("15.1", "24B83")
@@ -441,6 +442,15 @@ def test_an_imported_compiled_network_is_used_where_it_is(
     assert set(framework.loaded) == {compiled}
     (entry,) = cache_entries(tmp_path / "cache")
     assert entry.bytes < 10_000, "nothing is copied"
+
+
+def test_a_compiled_network_without_metadata_is_told_by_its_program(
+    package: Path, framework: Framework, opened: Opener, tmp_path: Path
+) -> None:
+    compiled = compile_package(package, tmp_path / "Unet.mlmodelc", metadata=False)
+    network = opened(path=compiled)
+    assert network.inputs == {"input_0": TensorSpec((1, 16), np.dtype(np.float32))}
+    assert framework.heard() == ["load ALL"]
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "[{}]", '[{"inputSchema": 3, "outputSchema": []}]'])

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from coremltools.converters.mil import Builder as mb  # noqa: N813 — as everyo
 from sdtui.runtime.apple import AppleNetwork
 from sdtui.runtime.apple.cache import CompiledCache
 from sdtui.runtime.apple.entries import cache_entries, prune
+from sdtui.runtime.apple.identity import size
 from sdtui.runtime.apple.macos import MacOS
 from sdtui.settings import Settings, places, save_settings
 from sdtui.spawn import environment, python
@@ -190,6 +192,23 @@ def test_a_new_one_makes_room_but_never_takes_what_is_in_use(
     newest.close()
     prune(0, folder)
     assert names(folder) == []
+    assert framework.compiled
+
+
+def test_a_disk_that_is_nearly_full_gets_rid_of_the_oldest(
+    framework: Framework, folder: Path, variant: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = {name: variant(name) for name in "abc"}
+    for name in "ab":
+        opened(paths[name], folder).close()
+    disk = sum(entry.bytes for entry in cache_entries(folder)) + 2 * size(paths["c"]) - 1
+
+    def usage(_: Path) -> object:
+        return SimpleNamespace(free=disk - sum(entry.bytes for entry in cache_entries(folder)))
+
+    monkeypatch.setattr("sdtui.runtime.apple.cache.shutil.disk_usage", usage)
+    opened(paths["c"], folder).close()
+    assert names(folder) == ["b", "c"]
     assert framework.compiled
 
 

@@ -18,7 +18,15 @@ import msgspec
 
 from sdtui.errors import SdtuiError
 from sdtui.files import reason
-from sdtui.runtime.apple.entries import cache_folder, cache_limit, lock_of, prune, remove, unfinished
+from sdtui.runtime.apple.entries import (
+    cache_entries,
+    cache_folder,
+    cache_limit,
+    lock_of,
+    prune,
+    remove,
+    unfinished,
+)
 from sdtui.runtime.apple.identity import content_sha256, size, stamp
 from sdtui.runtime.apple.lock import FileLock
 from sdtui.runtime.apple.macos import MacOS, this_macos
@@ -26,6 +34,7 @@ from sdtui.runtime.apple.progress import LoadClock
 from sdtui.runtime.apple.record import Interface, Record, read_record, write_record
 from sdtui.runtime.compiled import compiled_specs
 from sdtui.runtime.network import NetworkError
+from sdtui.runtime.portable.compiled import open_network
 from sdtui.runtime.portable.package import open_package
 from sdtui.settings import Settings
 
@@ -217,7 +226,11 @@ class CompiledCache:
         """Compiling copies the weights, preparing them for the chip does again; and a full disk breaks
         what macOS prepares for good (apple/coremltools#2507)."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        needed, free = 2 * size(path), shutil.disk_usage(self.folder).free
+        needed, free = 2 * size(path), self._free()
+        if free < needed:
+            held = sum(entry.bytes for entry in cache_entries(self.folder))
+            prune(max(0, held + free - needed), self.folder)
+            free = self._free()
         if free < needed:
             raise NetworkError(
                 f"cannot compile {path.name}",
@@ -225,19 +238,25 @@ class CompiledCache:
                 f"make room in {self.folder}",
             )
 
+    def _free(self) -> int:
+        return shutil.disk_usage(self.folder).free
+
     def _introduce(self, lease: Lease, path: Path, function: str) -> None:
         """Have the record know this path and function."""
         record = lease.record
         if function not in record.interfaces:
-            if path.suffix == ".mlmodelc":
-                interface = Interface.of(*compiled_specs(path))
-            else:
-                package = open_package(path, function or None)
-                interface = Interface.of(package.inputs, package.outputs)
-            lease.remember(interfaces={**record.interfaces, function: interface})
+            lease.remember(interfaces={**record.interfaces, function: _interface(path, function)})
         source, looks = str(path.resolve()), stamp(path)
         if record.sources.get(source) != looks:
             lease.remember(sources={**record.sources, source: looks})
+
+
+def _interface(path: Path, function: str) -> Interface:
+    """What a network says of itself: a compiled one in ``metadata.json``, where it has that."""
+    if not function and (path / "metadata.json").exists():
+        return Interface.of(*compiled_specs(path))
+    package = open_network(path, function or None)
+    return Interface.of(package.inputs, package.outputs)
 
 
 def _no_room(path: Path, error: OSError) -> NetworkError:
