@@ -78,7 +78,7 @@ class Lease:
             self.record = self._compile()
             return True
         except OSError as error:
-            raise _no_room(self.folder, error) from error
+            raise _no_room(Path(next(iter(self.record.sources))), error) from error
         finally:
             self._lock.share()
 
@@ -152,7 +152,7 @@ class CompiledCache:
     def _recognised(self, path: Path) -> str | None:
         """The content hash of a package that was here before and has not changed: nothing is read."""
         source, looks = str(path.resolve()), stamp(path)
-        for folder in self.folder.glob(f"*-{self.macos.build}"):
+        for folder in self.folder.glob("*-*"):
             record = read_record(folder)
             if record and record.sources.get(source) == looks:
                 return record.sha256
@@ -169,14 +169,14 @@ class CompiledCache:
         import coremltools
 
         open_package(path)  # a broken one is told as such, and nothing is compiled
-        self._demand_room(path)
         earlier = self._earlier(folder)
         before = earlier.seconds if earlier else {}
-        tell("compiling", before.get("compiling"))
-        began = time.perf_counter()
         making = unfinished(folder)
         shutil.rmtree(making, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
+        self._demand_room(path)
+        tell("compiling", before.get("compiling"))
+        began = time.perf_counter()
         making.mkdir(parents=True)
         try:
             coremltools.models.utils.compile_model(str(path), str(making / _COMPILED))
