@@ -121,7 +121,7 @@ def write_package(
         (package / WEIGHTS).parent.mkdir(parents=True)
         (package / WEIGHTS).hardlink_to(weights.path)
     (package / MODEL).write_bytes(model.SerializeToString(deterministic=True))
-    (package / "Manifest.json").write_text(json.dumps(_manifest(), indent=4) + "\n")
+    (package / "Manifest.json").write_text(json.dumps(_manifest(), indent=4, sort_keys=True) + "\n")
 
 
 def _encoded(constant: Constant, encoding: Encoding, read: Callable[[str], Array], target: Any) -> Encoded:

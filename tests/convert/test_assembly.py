@@ -64,6 +64,14 @@ def test_the_manifest_names_what_is_there(tiny_torch: TinyTorch, tmp_path: Path)
     assert all((tmp_path / "t.mlpackage/Data" / entry["path"]).exists() for entry in entries.values())
 
 
+def test_coremltools_leaves_it_as_it_is(tiny_torch: TinyTorch, tmp_path: Path) -> None:
+    """It writes the manifest of a package that it opens anew: in other words, it would not verify."""
+    convert_network(text_source(tiny_torch), tmp_path / "t.mlpackage")
+    before = (tmp_path / "t.mlpackage/Manifest.json").read_bytes()
+    read(tmp_path / "t.mlpackage")
+    assert (tmp_path / "t.mlpackage/Manifest.json").read_bytes() == before
+
+
 def test_large_weights_are_named_and_not_held(tiny_torch: TinyTorch) -> None:
     parameters = dict(unet_source(tiny_torch).module.named_parameters())
     program = trace(unet_source(tiny_torch), "macOS13", "fp16")
