@@ -99,11 +99,11 @@ def _operations(network: NetworkPlan, size: Size, request: ConversionRequest) ->
         case "mmdit":
             uses = 2.0 * (pixels / 256 + 154) * batch
         case "vae_decoder":
-            uses = 0.19 * pixels
+            uses = 0.08 * pixels
         case "vae_encoder":
-            uses = 0.12 * pixels
+            uses = 0.075 * pixels
         case role if role in _DENOISERS:
-            uses = 0.0027 * pixels * batch
+            uses = 0.002 * pixels * batch
         case _:
             uses = 2.0 * 77
     return network.parameters * uses
