@@ -76,7 +76,7 @@ class SpatialTransformer(nn.Module):
     ) -> tuple[Tensor]:
         """As diffusers calls it, without masks: Core ML pipelines give none."""
         if attention_mask is not None or encoder_attention_mask is not None:
-            raise NotImplementedError("attention masks")
+            raise _unsupported("attention masks")
         height, width = hidden_states.shape[2:]
         words = encoder_hidden_states.transpose(1, 2).unsqueeze(2)
         x = self.proj_in(self.norm(hidden_states)).flatten(2).unsqueeze(2)
