@@ -1,9 +1,9 @@
 """A process that speaks as ``sdtui.convert.process`` does, and converts nothing.
 
 What it does is told by the name of the request's source: ``good``, ``slow``, ``unfaithful``, ``refused``,
-``killed``, ``deaf`` (does not notice that it should stop), ``talkative`` or ``huge``. It leaves what it
-was told in ``OUTPUT.request.json``, and how far it came in ``OUTPUT.steps``, from where it goes on; its
-bundle is a link to the built-in one.
+``killed``, ``deaf`` (does not notice that it should stop), ``talkative``, ``huge`` or ``pondering`` (has
+no forecast until it is stopped). It leaves what it was told in ``OUTPUT.request.json``, and how far it
+came in ``OUTPUT.steps``, from where it goes on; its bundle is a link to the built-in one.
 """
 
 from __future__ import annotations
@@ -111,6 +111,9 @@ def main() -> None:
     if kind(request) == "refused":
         tell(ConversionFailed("refused cannot be converted", "it is a pickle", "use safetensors"))
         raise SystemExit(1)
+    if kind(request) == "pondering":
+        stopped.wait()
+        return
     tell(forecast(request))
     if "--forecast" in sys.argv:
         return
