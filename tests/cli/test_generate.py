@@ -168,6 +168,8 @@ def test_interrupting_cancels_the_job(short: list[str]) -> None:
 
 
 def test_a_dead_engine_is_one_line_and_the_next_call_works(short: list[str]) -> None:
+    assert sdtui(*short).code == 0
+    engine = sdtui("engine", "status", "--json").objects[0]["pid"]  # asking takes longer than a picture may
     process = subprocess.Popen(
         python("sdtui", *short, "--steps", str(LONG), "--events"),
         env=environment(),
@@ -178,7 +180,7 @@ def test_a_dead_engine_is_one_line_and_the_next_call_works(short: list[str]) -> 
     for line in process.stderr:
         if json.loads(line)["event"] == "step":
             break
-    os.kill(sdtui("engine", "status", "--json").objects[0]["pid"], signal.SIGKILL)
+    os.kill(engine, signal.SIGKILL)
     assert process.wait(30) == 1
     last = process.stderr.read().splitlines()[-1]
     process.stderr.close()
