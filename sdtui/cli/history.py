@@ -61,7 +61,7 @@ def _print(records: list[PictureRecord], json: bool) -> None:
 
 def _facts(record: PictureRecord) -> dict[str, object]:
     """Everything known of a picture, flat, with the names that ``generate --json`` uses."""
-    request = msgspec.structs.asdict(record.request)
+    request = msgspec.to_builtins(record.request)
     for field in ("model", "count", "width", "height"):  # of the request; the picture's own follow
         del request[field]
     return {

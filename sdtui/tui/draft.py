@@ -7,38 +7,17 @@ from collections.abc import Callable
 
 import msgspec
 
-from sdtui.request import (
-    SCHEDULERS,
-    SEED_LIMIT,
-    ComputeUnits,
-    GenerationRequest,
-    Precision,
-    RandomSource,
-    RequestError,
-    Scheduler,
-)
+from sdtui.request import SCHEDULERS, SEED_LIMIT, Choices, GenerationRequest, RequestError
 from sdtui.settings import Settings
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class Draft(Choices, frozen=True, kw_only=True):
     """A request that may still be incomplete: the prompt may be empty.
 
     ``seed`` is the last one used or chosen. Unless ``seed_locked``, each generation draws another.
     """
 
     prompt: str = ""
-    negative_prompt: str = ""
-    model: str | None = None
-    steps: int = 20
-    guidance_scale: float = 7.5
-    seed: int | None = None
-    count: int = 1
-    scheduler: Scheduler = "dpm++2m"
-    rng: RandomSource = "torch"
-    width: int | None = None
-    height: int | None = None
-    compute_units: ComputeUnits = "all"
-    precision: Precision = "auto"
     seed_locked: bool = False
 
     def replace(self, **changes: object) -> Draft:
