@@ -26,9 +26,9 @@ from sdtui.runtime.apple.entries import cache_entries
 from sdtui.runtime.apple.ladder import hints
 from sdtui.runtime.apple.macos import MacOS
 from sdtui.runtime.portable.network import PortableNetwork
-from tests.runtime.conftest import Sample, psnr
 from tests.runtime.framework import ComputeUnit, Framework, ReshapeFrequency, SpecializationStrategy
 from tests.runtime.mil_text_writer import compile_package
+from tests.runtime.networks import Sample, psnr
 from tests.runtime.programs import save_program
 
 SEQUOIA = MacOS("15.1", "24B83")

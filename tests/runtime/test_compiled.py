@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from sdtui.runtime import Array, NetworkError, TensorSpec, load_network
 from sdtui.runtime.portable.compiled import open_compiled
-from tests.runtime.conftest import NETWORKS, Sample
 from tests.runtime.mil_text_writer import SPELLINGS, Spelling, compile_package
+from tests.runtime.networks import NETWORKS, Sample
 from tests.runtime.programs import save_program
 from tests.runtime.test_networks import FP32
 

@@ -18,7 +18,7 @@ from sdtui.runtime.portable.executor import execute
 from sdtui.runtime.portable.fusion import fuse
 from sdtui.runtime.portable.package import open_package
 from sdtui.runtime.portable.plan import Plan, prepare
-from tests.runtime.conftest import Sample, psnr
+from tests.runtime.networks import Sample, psnr
 from tests.runtime.programs import save_program
 
 _random = np.random.default_rng(9)

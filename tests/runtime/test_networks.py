@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sdtui.runtime import load_network
-from tests.runtime.conftest import NETWORKS, Sample, psnr
+from tests.runtime.networks import NETWORKS, Sample, psnr
 
 FP32 = [
     ("text_encoder", "macOS13"),

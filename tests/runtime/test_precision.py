@@ -17,7 +17,7 @@ from sdtui.runtime.portable.constants import Constants
 from sdtui.runtime.portable.network import PortableNetwork
 from sdtui.runtime.portable.package import open_package
 from sdtui.runtime.portable.plan import Plan, prepare
-from tests.runtime.conftest import NETWORKS, Sample, psnr
+from tests.runtime.networks import NETWORKS, Sample, psnr
 from tests.runtime.programs import save_program
 
 NetworkOf = Callable[..., Path]
