@@ -52,6 +52,23 @@ class Places:
         return self.data / "pictures"
 
     @property
+    def inputs(self) -> Path:
+        """Where the pictures that requests start from are kept."""
+        return self.data / "inputs"
+
+    @property
+    def trash(self) -> Path:
+        return self.data / "trash"
+
+    @property
+    def presets_file(self) -> Path:
+        return self.config / "presets.toml"
+
+    @property
+    def thumbnails(self) -> Path:
+        return self.cache / "thumbnails"
+
+    @property
     def history_file(self) -> Path:
         return self.data / "history.sqlite"
 

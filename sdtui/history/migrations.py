@@ -25,6 +25,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        "ALTER TABLE picture ADD COLUMN favourite INTEGER NOT NULL DEFAULT 0",
+        # Where the file was before it went to the trash; null for a picture that is not there.
+        "ALTER TABLE picture ADD COLUMN trashed_from TEXT",
+    ),
 )
 
 

@@ -28,6 +28,7 @@ class PictureRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     ``created`` is in UTC, ``width`` and ``height`` are pixels, ``seconds`` says where the time went
     (``load``, ``text``, ``denoise``, ``decode``, ``total``). ``job`` is the engine job that made it.
+    ``favourite`` is the person's own mark.
     """
 
     id: int
@@ -39,6 +40,7 @@ class PictureRecord(msgspec.Struct, frozen=True, kw_only=True):
     seconds: dict[str, float]
     peak_memory_bytes: int
     job: str | None = None
+    favourite: bool = False
 
     @property
     def request(self) -> GenerationRequest:

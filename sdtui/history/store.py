@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -19,6 +20,23 @@ from sdtui.history.migrations import NewerSchemaError, migrate
 from sdtui.history.record import Origin, PictureRecord
 
 BUSY_SECONDS = 10.0
+
+Order = Literal["newest", "oldest", "prompt", "model"]
+ORDERS: dict[Order, str] = {
+    "newest": "id DESC",
+    "oldest": "id",
+    "prompt": "json_extract(origin, '$.request.prompt') COLLATE NOCASE, id DESC",
+    "model": "json_extract(origin, '$.model') COLLATE NOCASE, id DESC",
+}
+"""What pictures can be sorted by."""
+
+
+class Search(msgspec.Struct, frozen=True):
+    """Which pictures, in which order: prompts or model hold every word of ``text``, or its beginning."""
+
+    text: str = ""
+    favourites: bool = False
+    order: Order = "newest"
 
 
 class HistoryError(SdtuiError):
@@ -105,23 +123,47 @@ class History:
 
     def recent(self, limit: int = 50, before: int | None = None) -> list[PictureRecord]:
         """The latest pictures, newest first; ``before`` is an id, for the next page."""
-        if before is None:
-            return self._select("ORDER BY id DESC LIMIT ?", limit)
-        return self._select("WHERE id < ? ORDER BY id DESC LIMIT ?", before, limit)
-
-    def search(self, text: str, limit: int = 50, before: int | None = None) -> list[PictureRecord]:
-        """Pictures whose prompts or model hold every word of ``text``, or words that begin so."""
-        words = re.findall(r"\w+", text)
-        if not words:
-            return [] if text.strip() else self.recent(limit, before)
-        query = " ".join(f'"{word}"*' for word in words)
         return self._select(
-            "WHERE id IN (SELECT rowid FROM picture_text WHERE picture_text MATCH ?) AND id < ?"
-            " ORDER BY id DESC LIMIT ?",
-            query,
+            "WHERE trashed_from IS NULL AND id < ? ORDER BY id DESC LIMIT ?",
             2**62 if before is None else before,
             limit,
         )
+
+    def search(self, text: str, limit: int = 50, before: int | None = None) -> list[PictureRecord]:
+        """Pictures whose prompts or model hold every word of ``text``, or words that begin so."""
+        return self.pictures(self.find(Search(text), limit, before))
+
+    def find(self, search: Search, limit: int = -1, before: int | None = None) -> list[int]:
+        """The ids of the pictures that ``search`` asks for, in its order; a negative ``limit`` is none."""
+        words = re.findall(r"\w+", search.text)
+        if search.text.strip() and not words:
+            return []
+        conditions, values = ["trashed_from IS NULL"], list[object]()
+        if words:
+            conditions.append("id IN (SELECT rowid FROM picture_text WHERE picture_text MATCH ?)")
+            values.append(" ".join(f'"{word}"*' for word in words))
+        if search.favourites:
+            conditions.append("favourite")
+        if before is not None:
+            conditions.append("id < ?")
+            values.append(before)
+        with self._explained(), self._lock:
+            rows = self._connection.execute(
+                f"SELECT id FROM picture WHERE {' AND '.join(conditions)}"
+                f" ORDER BY {ORDERS[search.order]} LIMIT ?",
+                (*values, limit),
+            ).fetchall()
+        return [identity for (identity,) in rows]
+
+    def pictures(self, identities: Sequence[int]) -> list[PictureRecord]:
+        """The pictures with these ids, in their order, without those that there are not."""
+        known = {
+            record.id: record
+            for record in self._select(
+                "WHERE id IN (SELECT value FROM json_each(?))", msgspec.json.encode(identities).decode()
+            )
+        }
+        return [known[identity] for identity in identities if identity in known]
 
     def get(self, identity: int) -> PictureRecord | None:
         """The picture with this id, if there is one."""
@@ -131,12 +173,54 @@ class History:
         """The picture that an engine job made, if it got that far."""
         return next(iter(self._select("WHERE job = ?", job)), None)
 
+    # ---- what the person does with them --------------------------------------------------------
+
+    def favour(self, identity: int, favourite: bool) -> None:
+        """Mark a picture as one of the person's favourites, or take the mark back."""
+        with self._explained(), self._lock, self._transaction() as connection:
+            connection.execute("UPDATE picture SET favourite = ? WHERE id = ?", (favourite, identity))
+
+    def trash(self, identity: int, folder: Path) -> None:
+        """Take a picture out of every list, and its file, if it is still there, to ``folder``."""
+        with self._explained(), self._lock, self._transaction() as connection:
+            row = connection.execute(
+                "SELECT path FROM picture WHERE id = ? AND trashed_from IS NULL", (identity,)
+            ).fetchone()
+            if row is None:
+                return
+            source = Path(row[0])
+            target = folder / f"{identity}-{source.name}"
+            connection.execute(
+                "UPDATE picture SET path = ?, trashed_from = ? WHERE id = ?",
+                (str(target), str(source), identity),
+            )
+            folder.mkdir(parents=True, exist_ok=True)
+            _move(source, target)
+
+    def restore(self, identity: int) -> None:
+        """Take a picture back out of the trash, its file to where it was."""
+        with self._explained(), self._lock, self._transaction() as connection:
+            row = connection.execute(
+                "SELECT path, trashed_from FROM picture WHERE id = ? AND trashed_from IS NOT NULL",
+                (identity,),
+            ).fetchone()
+            if row is None:
+                return
+            trashed, target = map(Path, row)
+            if target.exists():
+                target = target.with_stem(f"{target.stem}-{identity}")
+            connection.execute(
+                "UPDATE picture SET path = ?, trashed_from = NULL WHERE id = ?", (str(target), identity)
+            )
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _move(trashed, target)
+
     def _select(self, rest: str, *values: object) -> list[PictureRecord]:
         with self._explained():
             with self._lock:
                 rows = self._connection.execute(
-                    "SELECT id, path, created, width, height, origin, seconds, peak_memory_bytes, job"
-                    f" FROM picture {rest}",
+                    "SELECT id, path, created, width, height, origin, seconds, peak_memory_bytes, job,"
+                    f" favourite FROM picture {rest}",
                     values,
                 ).fetchall()
             return [_record(row) for row in rows]
@@ -184,7 +268,7 @@ class History:
 
 
 def _record(row: tuple[Any, ...]) -> PictureRecord:
-    identity, path, created, width, height, origin, seconds, peak, job = row
+    identity, path, created, width, height, origin, seconds, peak, job, favourite = row
     return PictureRecord(
         id=identity,
         path=path,
@@ -195,4 +279,11 @@ def _record(row: tuple[Any, ...]) -> PictureRecord:
         seconds=msgspec.json.decode(seconds, type=dict[str, float]),
         peak_memory_bytes=peak,
         job=job,
+        favourite=bool(favourite),
     )
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename a file, also to another disk; one that is gone is not missed. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.move(source, target)

@@ -10,15 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from sdtui.history import History, HistoryError, Origin, PictureRecord
+from sdtui.history import History, HistoryError, Origin, PictureRecord, Search
 from sdtui.history.migrations import MIGRATIONS
 from sdtui.request import GenerationRequest
 
 
-def add(history: History, prompt: str, *, negative: str = "", job: str | None = None) -> PictureRecord:
+def add(
+    history: History,
+    prompt: str,
+    *,
+    negative: str = "",
+    job: str | None = None,
+    folder: Path = Path("/pictures"),
+) -> PictureRecord:
     request = GenerationRequest(prompt=prompt, negative_prompt=negative, seed=7)
     return history.add(
-        path=Path(f"/pictures/{prompt}.png"),
+        path=folder / f"{prompt}.png",
         origin=Origin(
             request=request, model="starter", model_hash="ab" * 32, runtime="portable fp32", version="1"
         ),
@@ -71,6 +78,78 @@ def test_search_finds_words_and_their_beginnings(tmp_path: Path, text: str, foun
         add(history, "green apple", negative="blurry")
         add(history, "café")
         assert [record.request.prompt for record in history.search(text)] == found
+
+
+def test_pictures_are_sorted_and_the_favourites_told_apart(tmp_path: Path) -> None:
+    with History(tmp_path / "history.sqlite") as history:
+        pear, apple, plum = (add(history, prompt).id for prompt in ("Pear", "apple", "plum"))
+        history.favour(apple, True)
+        history.favour(plum, True)
+        history.favour(plum, False)
+        assert history.find(Search()) == [plum, apple, pear]
+        assert history.find(Search(order="oldest"), limit=2) == [pear, apple]
+        assert history.find(Search(order="prompt")) == [apple, pear, plum]
+        assert history.find(Search(text="p", favourites=True)) == []
+        assert history.find(Search(text="app", favourites=True)) == [apple]
+        assert [record.favourite for record in history.pictures([plum, 99, apple])] == [False, True]
+
+
+def test_a_picture_goes_to_the_trash_and_comes_back(tmp_path: Path) -> None:
+    pictures, trash = tmp_path / "pictures", tmp_path / "trash"
+    pictures.mkdir()
+    with History(tmp_path / "history.sqlite") as history:
+        record = add(history, "apple", folder=pictures)
+        file = Path(record.path)
+        file.write_bytes(b"apple")
+        history.trash(record.id, trash)
+        assert history.recent() == [] == history.search("apple")
+        assert not file.exists()
+        assert [each.read_bytes() for each in trash.iterdir()] == [b"apple"]
+        history.trash(record.id, trash)
+        file.write_bytes(b"another has taken its name meanwhile")
+        history.restore(record.id)
+        (restored,) = history.search("apple")
+        assert Path(restored.path).read_bytes() == b"apple"
+        assert file.read_bytes() == b"another has taken its name meanwhile"
+        assert not list(trash.iterdir())
+
+
+def test_a_picture_without_its_file_goes_to_the_trash_too(tmp_path: Path) -> None:
+    with History(tmp_path / "history.sqlite") as history:
+        record = add(history, "apple", folder=tmp_path / "gone")
+        history.trash(record.id, tmp_path / "trash")
+        assert history.recent() == []
+        history.restore(record.id)
+        assert history.recent() == [record]
+
+
+def test_a_file_that_cannot_be_moved_leaves_the_picture_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "trash").write_text("no folder")
+    with History(tmp_path / "history.sqlite") as history:
+        record = add(history, "apple")
+        with pytest.raises(HistoryError):
+            history.trash(record.id, tmp_path / "trash")
+        assert history.recent() == [record]
+
+
+def test_a_history_of_the_first_version_keeps_its_pictures(tmp_path: Path) -> None:
+    file = tmp_path / "history.sqlite"
+    connection = sqlite3.connect(file)
+    for step in MIGRATIONS[0]:
+        connection.execute(step)
+    connection.execute("PRAGMA user_version = 1")
+    connection.execute(
+        "INSERT INTO picture (path, created, width, height, origin, seconds, peak_memory_bytes) VALUES "
+        "('/a.png', '2026-01-01T00:00:00+00:00', 64, 64, ?, '{}', 1)",
+        (
+            '{"request": {"prompt": "old", "seed": 1}, "model": "starter", "model_hash": "0",'
+            ' "runtime": "portable", "version": "0"}',
+        ),
+    )
+    connection.commit()
+    connection.close()
+    with History(file) as history:
+        assert [(each.request.prompt, each.favourite) for each in history.recent()] == [("old", False)]
 
 
 def test_several_processes_add_at_once(tmp_path: Path) -> None:
