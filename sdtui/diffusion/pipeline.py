@@ -140,13 +140,13 @@ class Pipeline:
 
         load += self._fetch("unet", clock)
         rows, columns = manifest.height // manifest.scale, manifest.width // manifest.scale
-        noise = Noise(request.seed, request.rng, (1, manifest.latent_channels, rows, columns))
+        noise = Noise(request.seed, request.rng)
         latents = denoise(
-            noise.latents,
+            noise.draw((1, manifest.latent_channels, rows, columns)),
             scheduler,
             partial(loaded.family.predict, words=words),
             guidance_scale=request.guidance_scale,
-            generator=noise.generator,
+            generator=noise.generator(),
             colours=manifest.preview,
             on_event=on_event,
             cancelled=cancelled,

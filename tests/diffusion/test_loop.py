@@ -32,14 +32,14 @@ seeds = st.integers(0, SEED_LIMIT - 1)
 
 def walk(predict: Predict, scheduler: Any, guidance_scale: float = 1.0) -> tuple[torch.Tensor, list[Step]]:
     """The loop from the noise of seed 0, and the steps that it told of."""
-    noise = Noise(0, "torch", SHAPE)
+    noise = Noise(0, "torch")
     events: list[PipelineEvent] = []
     latents = denoise(
-        noise.latents,
+        noise.draw(SHAPE),
         scheduler,
         predict,
         guidance_scale=guidance_scale,
-        generator=noise.generator,
+        generator=noise.generator(),
         colours=FIRST_THREE,
         on_event=events.append,
         cancelled=lambda: False,
@@ -50,23 +50,22 @@ def walk(predict: Predict, scheduler: Any, guidance_scale: float = 1.0) -> tuple
 @given(seed=seeds)
 def test_torch_noise_is_what_torch_draws(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    noise = Noise(seed, "torch", SHAPE)
-    assert torch.equal(noise.latents, torch.randn(SHAPE, generator=generator))
-    following = torch.randn(SHAPE, generator=noise.generator)
-    assert torch.equal(following, torch.randn(SHAPE, generator=generator))
+    noise = Noise(seed, "torch")
+    for drawn in (noise.draw(SHAPE), noise.draw(SHAPE), torch.randn(SHAPE, generator=noise.generator())):
+        assert torch.equal(drawn, torch.randn(SHAPE, generator=generator))
 
 
 @given(seed=seeds)
 def test_numpy_noise_is_what_numpy_draws(seed: int) -> None:
-    noise = Noise(seed, "numpy", SHAPE)
-    expected = np.random.RandomState(seed).randn(*SHAPE).astype(np.float32)
-    assert np.array_equal(noise.latents.numpy(), expected)
-    assert noise.generator.initial_seed() != seed
-    assert noise.generator.initial_seed() == Noise(seed, "numpy", SHAPE).generator.initial_seed()
+    noise, state = Noise(seed, "numpy"), np.random.RandomState(seed)
+    for _ in range(2):
+        assert np.array_equal(noise.draw(SHAPE).numpy(), state.randn(*SHAPE).astype(np.float32))
+    generator = noise.generator()
+    assert generator.initial_seed() == int(state.randint(2**32, dtype=np.uint64))
 
 
 def test_noise_of_numpy_is_not_that_of_torch() -> None:
-    assert not torch.allclose(Noise(7, "numpy", SHAPE).latents, Noise(7, "torch", SHAPE).latents)
+    assert not torch.allclose(Noise(7, "numpy").draw(SHAPE), Noise(7, "torch").draw(SHAPE))
 
 
 def test_guidance_goes_from_the_negative_past_the_positive() -> None:
