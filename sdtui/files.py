@@ -94,6 +94,26 @@ def sweep(folder: Path) -> None:
                 file.unlink()
 
 
+def read_regular(path: str | Path, limit: int) -> bytes:
+    """The content of an ordinary file of at most ``limit`` bytes; a link is followed.
+
+    Raises OSError for anything else: a pipe or a device may keep a reader waiting, or never end.
+    """
+    try:
+        kind = Path(path).stat().st_mode
+        if stat.S_ISDIR(kind):
+            raise OSError(errno.EISDIR, "it is a folder")
+        if not stat.S_ISREG(kind):
+            raise OSError(errno.EINVAL, "it is not a file")
+        with Path(path).open("rb") as file:
+            content = file.read(limit + 1)
+    except ValueError as error:  # a zero byte in the path
+        raise OSError(errno.EINVAL, str(error)) from error
+    if len(content) > limit:
+        raise OSError(errno.EFBIG, f"it is larger than {limit // 1_000_000} MB")
+    return content
+
+
 def private_folder(folder: Path) -> Path:
     """Make ``folder`` (mode 0700) and check that it is ours alone: it may lie in a shared place.
 
