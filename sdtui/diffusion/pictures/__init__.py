@@ -1,0 +1,1 @@
+"""Pictures that go into a picture: opened, fitted, masked, extended."""
