@@ -27,6 +27,8 @@ from sdtui.engine.protocol import (
     ClientMessage,
     Convert,
     EngineMessage,
+    Failed,
+    Failure,
     Finished,
     Gauge,
     Hello,
@@ -45,6 +47,7 @@ from sdtui.engine.workbench import Workbench
 from sdtui.errors import SdtuiError
 from sdtui.files import sweep
 from sdtui.history import History
+from sdtui.history.inputs import keep_pictures
 from sdtui.settings import Places, Settings, load_settings, places
 
 TICK_SECONDS = 0.5
@@ -198,11 +201,16 @@ class Host:
             return finished
         if known is not None and (outcome := outcome_of(known)):
             return outcome
+        request = message.request if known is None else known.request
         if known is None:
-            self._queue.put(message.job, message.request)
+            try:
+                request = keep_pictures(request, self._places.inputs)
+            except SdtuiError as error:
+                return Failed(message.job, Failure(error.what, error.why, error.remedy))
+            self._queue.put(message.job, request)
             self._changed()
             self._work.set()
-        queued = Queued(message.job, message.request, self._queue.ahead(message.job))
+        queued = Queued(message.job, request, self._queue.ahead(message.job))
         if known is None:
             self._tell(queued, but=visitor)
         return queued
