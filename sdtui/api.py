@@ -8,8 +8,9 @@ from typing import Any
 
 from sdtui.bundle import Bundle, locate
 from sdtui.diffusion.pipeline import Picture, Pipeline
+from sdtui.history.inputs import keep_pictures
 from sdtui.request import GenerationRequest
-from sdtui.settings import load_settings
+from sdtui.settings import load_settings, places
 
 __all__ = ["Picture", "generate"]
 
@@ -18,15 +19,16 @@ def generate(prompt: str, *, model: str | None = None, **fields: Any) -> Iterato
     """Make the pictures of a request, one after the other, in this process.
 
     ``model`` is a name or a path, None for the one in the settings, else the built-in one; ``fields``
-    are the other fields of :class:`GenerationRequest`. The request and the model are checked at the
-    call, the networks loaded when the first picture is asked for and let go after the last. Raises
-    :class:`SdtuiError`.
+    are the other fields of :class:`GenerationRequest`. At the call the request and the model are
+    checked and the pictures that it starts from kept; the networks are loaded when the first picture
+    is asked for and let go after the last. Raises :class:`SdtuiError`.
 
     >>> for picture in generate("a red apple", steps=20, seed=7):
     ...     picture.image.save("apple.png")
     """
     request = GenerationRequest(prompt=prompt, model=model or load_settings().model, **fields)
     bundle = Bundle.open(locate(request.model))
+    request = keep_pictures(request, places().inputs)
     return _pictures(Pipeline(bundle, request.compute_units, request.precision), request)
 
 
