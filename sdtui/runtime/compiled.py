@@ -42,7 +42,7 @@ def compiled_specs(path: Path) -> tuple[dict[str, TensorSpec], dict[str, TensorS
     except OSError as error:
         why = f"its metadata.json cannot be read: {reason(error)}"
         raise NetworkError(f"cannot load {path.name}", why, "use the .mlpackage it was made from") from error
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, MemoryError) as error:
         raise NetworkError(
             f"cannot load {path.name}",
             "its metadata.json does not describe arrays",

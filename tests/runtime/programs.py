@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import coremltools as ct
+import numpy as np
 from coremltools.converters.mil import Builder
+from coremltools.converters.mil import Builder as mb  # noqa: N813 - its usual name
 from coremltools.converters.mil.mil import types
 
 from sdtui.runtime import Array
@@ -35,3 +37,21 @@ def save_program(path: Path, build: Callable[..., Any], *inputs: Array, target: 
     )
     model.save(str(path))
     return path
+
+
+EVERY_CONSTANT_INPUT = np.arange(-6, 6, dtype=np.float32).reshape(1, 3, 4)
+
+
+def save_every_constant(path: Path) -> Path:
+    """Texts, numbers of each type, lists of arguments and of results, a number that is none, and weights."""
+
+    def build(x: object) -> object:
+        first, *rest = mb.split(x=x, num_splits=3, axis=1)
+        kept = mb.select(cond=mb.greater(x=first, y=np.float32(-5)), a=first, b=np.float32(-np.inf))
+        joined = mb.concat(values=[mb.softmax(x=kept), *rest], axis=1)
+        padded = mb.pad(x=joined, pad=[0, 1, 2, 0], mode="constant", constant_val=np.float32(0.1))
+        weighted = mb.linear(x=padded, weight=np.linspace(-1, 1, 36, dtype=np.float32).reshape(6, 6))
+        half = mb.cast(x=mb.cast(x=weighted, dtype="fp16"), dtype="fp32")
+        return mb.mul(x=half, y=np.float32(1e-30), name="y")
+
+    return save_program(path, build, EVERY_CONSTANT_INPUT)

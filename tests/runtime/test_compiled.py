@@ -6,20 +6,16 @@ import json
 import shutil
 import struct
 from collections.abc import Callable, Mapping
-from math import prod
 from pathlib import Path
 
 import numpy as np
 import pytest
-from coremltools.converters.mil import Builder as mb  # noqa: N813 - its usual name
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sdtui.runtime import Array, NetworkError, TensorSpec, load_network
 from sdtui.runtime.portable.compiled import open_compiled
 from tests.runtime.mil_text_writer import SPELLINGS, Spelling, compile_package
 from tests.runtime.networks import NETWORKS, Sample
-from tests.runtime.programs import save_program
+from tests.runtime.programs import EVERY_CONSTANT_INPUT, save_every_constant
 from tests.runtime.test_networks import FP32
 
 
@@ -145,30 +141,17 @@ def test_a_pipeline_of_two_is_chained(tmp_path: Path) -> None:
         load_network(pipeline, precision="fp32")
 
 
-X = np.arange(-6, 6, dtype=np.float32).reshape(1, 3, 4)
-
-
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Texts, numbers of each type, lists of arguments and of results, a number that is none, and weights."""
-
-    def build(x: object) -> object:
-        first, *rest = mb.split(x=x, num_splits=3, axis=1)
-        kept = mb.select(cond=mb.greater(x=first, y=np.float32(-5)), a=first, b=np.float32(-np.inf))
-        joined = mb.concat(values=[mb.softmax(x=kept), *rest], axis=1)
-        padded = mb.pad(x=joined, pad=[0, 1, 2, 0], mode="constant", constant_val=np.float32(0.1))
-        weighted = mb.linear(x=padded, weight=np.linspace(-1, 1, 36, dtype=np.float32).reshape(6, 6))
-        half = mb.cast(x=mb.cast(x=weighted, dtype="fp16"), dtype="fp32")
-        return mb.mul(x=half, y=np.float32(1e-30), name="y")
-
-    return save_program(tmp_path_factory.mktemp("small") / "a.mlpackage", build, X)
+    return save_every_constant(tmp_path_factory.mktemp("small") / "a.mlpackage")
 
 
 @pytest.mark.parametrize("spelling", sorted(set(SPELLINGS.values())))
 def test_every_kind_of_constant(spelling: Spelling, small: Path, tmp_path: Path) -> None:
     compiled = compile_package(small, tmp_path / "a.mlmodelc", spelling)
     (name,) = load_network(small, precision="fp32").inputs
-    assert _predicted(compiled, {name: X}) == _predicted(small, {name: X})
+    inputs = {name: EVERY_CONSTANT_INPUT}
+    assert _predicted(compiled, inputs) == _predicted(small, inputs)
 
 
 def _neural_network(folder: Path) -> None:
@@ -237,57 +220,3 @@ def test_a_damaged_folder_is_refused_by_name(
 def test_a_path_to_nothing(tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match="does not exist"):
         load_network(tmp_path / "no.mlmodelc", precision="fp32")
-
-
-_FRAGMENTS = [
-    b"(",
-    b")",
-    b"[",
-    b"]",
-    b"{",
-    b"}",
-    b"<",
-    b">",
-    b",",
-    b";",
-    b"=",
-    b'"',
-    b"\\",
-    b"/*",
-    b"?",
-    b"-",
-]
-LARGEST_INPUT = 1 << 20
-"""Elements of an input that this test gives; a digit more in a shape makes it a thousand times larger."""
-_EDITS = st.one_of(
-    st.sampled_from([*_FRAGMENTS, b"9", b"0x", b"nan", b"fp16", b"tensor", b"\0", b"\xff"]),
-    st.binary(max_size=3),
-)
-
-
-@given(st.data())
-@settings(max_examples=1000, deadline=None)
-def test_a_damaged_network_is_a_network_error_or_works(
-    small: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    folder = tmp_path_factory.mktemp("damaged")
-    damaged = compile_package(small, folder / "a.mlmodelc", data.draw(st.sampled_from(["ios16", "ios17"])))
-    file = next(damaged.rglob(data.draw(st.sampled_from(["model.mil", "weight.bin", "metadata.json"]))))
-    content = file.read_bytes()
-    for _ in range(data.draw(st.integers(1, 3))):
-        start = data.draw(st.integers(0, len(content)))
-        content = content[:start] + data.draw(_EDITS) + content[start + data.draw(st.integers(0, 9)) :]
-    if data.draw(st.booleans()):
-        content = content[: data.draw(st.integers(0, len(content)))]
-    file.write_bytes(content)
-    try:
-        network = load_network(damaged, precision="fp32")
-        sizes = {name: prod(spec.shape) for name, spec in network.inputs.items()}
-        if max(sizes.values(), default=0) < LARGEST_INPUT:
-            network.predict({name: np.zeros(spec.shape, np.float32) for name, spec in network.inputs.items()})
-    except NetworkError as error:
-        assert error.what
-        assert error.why
-        assert error.remedy
-        assert "\n" not in str(error)
-    shutil.rmtree(folder)

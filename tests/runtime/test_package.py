@@ -121,30 +121,6 @@ def test_a_flipped_byte_never_escapes_as_another_error(model_file: _File, data: 
     assert isinstance(model, Model)
 
 
-@given(st.data())
-@settings(max_examples=25, deadline=None)
-def test_loading_a_damaged_package_is_a_network_error_or_works(
-    package: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    damaged = tmp_path_factory.mktemp("damaged") / "a.mlpackage"
-    shutil.copytree(package, damaged)
-    name = data.draw(st.sampled_from(["model.mlmodel", "weight.bin", "Manifest.json"]))
-    file = next(damaged.rglob(name))
-    content = bytearray(file.read_bytes())
-    if data.draw(st.booleans()):
-        content = content[: data.draw(st.integers(0, len(content) - 1))]
-    else:
-        content[data.draw(st.integers(0, len(content) - 1))] ^= 0x55
-    file.write_bytes(content)
-    try:
-        network = load_network(damaged, precision="fp32")
-        network.predict({name: np.zeros(spec.shape, np.float32) for name, spec in network.inputs.items()})
-    except NetworkError as error:
-        assert error.what
-        assert error.why
-        assert error.remedy
-
-
 @contextmanager
 def _refused(why: str) -> Iterator[None]:
     with pytest.raises(NetworkError, match=why) as caught:
@@ -262,6 +238,10 @@ def _unknown_input(model: Any) -> None:
     _first(model, "conv").inputs["surprise"].CopyFrom(_first(model, "conv").inputs["x"])
 
 
+def _endless_name(model: Any) -> None:
+    _first(model, "conv").type = "a\nb" * 1000
+
+
 def _lost_input(model: Any) -> None:
     del _first(model, "conv").inputs["weight"]
 
@@ -318,6 +298,7 @@ def _image_input(model: Any) -> None:
     ("edit", "why"),
     [
         (_unknown_operation, "needs the operation conv_of_tomorrow, which is not supported"),
+        (_endless_name, r"needs the operation a.ba.b.{150,200}\.\.\."),
         (_unknown_input, "has an unknown input surprise"),
         (_lost_input, "lacks its input weight"),
         (_dangling_name, "nothing computes nobody"),

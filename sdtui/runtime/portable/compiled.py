@@ -13,13 +13,11 @@ import msgspec
 
 from sdtui.runtime.network import NetworkError
 from sdtui.runtime.portable.mil_text import read_text
-from sdtui.runtime.portable.package import Package, open_package, package_of, reading
+from sdtui.runtime.portable.package import Package, content, open_package, package_of, reading
 from sdtui.runtime.portable.program import Feature, Model, TensorType
 from sdtui.runtime.portable.wire import MalformedError
 
 _PROGRAM = "model.mil"
-_LARGEST = 1 << 28
-"""Bytes. The program of the largest Stable Diffusion network takes some 5 MB."""
 _NEURAL_NETWORK = "model.espresso.net"
 _STAGES = 2
 
@@ -98,22 +96,17 @@ def _metadata(path: Path) -> _Metadata:
     if not file.is_file():
         return _Metadata()
     try:
-        (metadata,) = msgspec.json.decode(file.read_bytes(), type=list[_Metadata])
+        (metadata,) = msgspec.json.decode(content(file), type=list[_Metadata])
     except (ValueError, RecursionError) as error:
         raise MalformedError("its metadata.json does not describe a network") from error
     return metadata
 
 
 def _text(path: Path) -> str:
-    file = path / _PROGRAM
-    if not file.is_file():
-        if (path / _NEURAL_NETWORK).is_file():
-            raise MalformedError("it is a model of another kind (neuralNetwork), not an ML Program")
-        raise MalformedError(f"{_PROGRAM} is missing")
-    if file.stat().st_size > _LARGEST:
-        raise MalformedError(f"its {_PROGRAM} is larger than any program")
+    if not (path / _PROGRAM).is_file() and (path / _NEURAL_NETWORK).is_file():
+        raise MalformedError("it is a model of another kind (neuralNetwork), not an ML Program")
     try:
-        return file.read_text(encoding="utf-8")
+        return content(path / _PROGRAM).decode()
     except UnicodeDecodeError as error:
         raise MalformedError(f"its {_PROGRAM} is not UTF-8 text") from error
 

@@ -18,7 +18,10 @@ from sdtui.runtime.portable.specification import known, read_model
 from sdtui.runtime.portable.weights import WeightFile
 from sdtui.runtime.portable.wire import MalformedError
 
+_SHOWN = 200
 _MODEL_PATH = "@model_path/"
+_LARGEST = 1 << 28
+"""Bytes. The program of the largest Stable Diffusion network takes some 5 MB."""
 _SPEC_DTYPES = ("fp16", "fp32", "int32")
 
 
@@ -63,11 +66,30 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except MalformedError as error:
-        raise NetworkError(f"cannot load {path.name}", str(error), error.remedy) from error
+        raise NetworkError(f"cannot load {path.name}", _legible(str(error)), error.remedy) from error
     except OSError as error:
         raise NetworkError(
             f"cannot load {path.name}", reason(error), "check the file and its permissions"
         ) from error
+    except MemoryError as error:
+        raise NetworkError(
+            f"cannot load {path.name}", "memory ran out", "close other programs, or use a smaller model"
+        ) from error
+
+
+def _legible(text: str) -> str:
+    """``text`` in one line of a size to read, whatever names a broken file has."""
+    line = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}..."
+
+
+def content(file: Path) -> bytes:
+    """All of a file that says what a network is. Raises MalformedError when it cannot be one; OSError."""
+    if not file.is_file():
+        raise MalformedError(f"{file.name} is missing")
+    if file.stat().st_size > _LARGEST:
+        raise MalformedError(f"its {file.name} is larger than any program")
+    return file.read_bytes()
 
 
 def open_package(path: Path, function: str | None = None) -> Package:
@@ -90,7 +112,7 @@ def open_package(path: Path, function: str | None = None) -> Package:
         )
     with reading(path):
         file = _model_file(path)
-        return package_of(path, file.parent, read_model(file.read_bytes(), function))
+        return package_of(path, file.parent, read_model(content(file), function))
 
 
 def package_of(path: Path, folder: Path, model: Model) -> Package:
@@ -107,14 +129,11 @@ def package_of(path: Path, folder: Path, model: Model) -> Package:
 
 def _model_file(path: Path) -> Path:
     try:
-        manifest: Any = json.loads((path / "Manifest.json").read_bytes())
+        manifest: Any = json.loads(content(path / "Manifest.json"))
         entry = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MalformedError("its Manifest.json names no model") from error
-    file = _inside(path / "Data", str(entry))
-    if not file.is_file():
-        raise MalformedError(f"{file.name} is missing")
-    return file
+    return _inside(path / "Data", str(entry))
 
 
 def _inside(folder: Path, relative: str) -> Path:
