@@ -5,24 +5,24 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from textual import events, on
 from textual.app import App
 from textual.binding import BindingType
 from textual.css.query import NoMatches
 from textual.message import Message
+from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widget import MountError
 
-from sdtui.conversion import ConversionRequest
 from sdtui.engine.protocol import Cancel, Conversion, Finished, Snapshot
-from sdtui.request import GenerationRequest, RequestError
+from sdtui.request import RequestError
 from sdtui.settings import Settings, SettingsError, load_settings
 from sdtui.terminal.capabilities import colour_depth
-from sdtui.tui import commands, messages
+from sdtui.tui import commands, messages, wishes
 from sdtui.tui.draft import starting_draft
 from sdtui.tui.engine_link import Connection, EngineLink
 from sdtui.tui.images import Images
@@ -37,8 +37,6 @@ from sdtui.tui.widgets.recent import RecentStrip
 
 if TYPE_CHECKING:
     from textual.command import Provider
-
-    from sdtui.tui.screens.convert import Convert
 
 SAVE_SECONDS = 0.3
 """How long typing pauses before the draft is written to disk."""
@@ -59,6 +57,17 @@ def _palette() -> type[Provider]:
     from sdtui.tui.palette import StudioCommands
 
     return StudioCommands
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """A screen that shows something of the session, and may hold something typed for it."""
+
+    def show(self) -> None:
+        """Draw the session as it is now."""
+
+    def gather(self) -> None:
+        """Take into the session what was typed."""
 
 
 class Studio(App[None]):
@@ -89,11 +98,10 @@ class Studio(App[None]):
         if complaint:
             self.session.complain(complaint)
         self.create = Create(self.session, colour_depth(os.environ, self.console.color_system))
-        self.link = EngineLink(connect, lambda event: self._post(messages.FromEngine(event)))
-        self.reader = Reader(self._post)
+        self.link = EngineLink(connect, lambda event: self.post(messages.FromEngine(event)))
+        self.reader = Reader(self.post)
         self.models: tuple[Model, ...] = ()
         self._pictures = Images(self.reader.image)
-        self._converting: Convert | None = None
         self._saving: Timer | None = None
         self._furnished = False
         self._early_keys: list[events.Key] | None = []
@@ -130,7 +138,7 @@ class Studio(App[None]):
             self._furnished = True
         if not self._furnished:
             return
-        self._edited()
+        self.edited()
         self.link.start()
         self.reader.start()
         self.reader.models()
@@ -153,8 +161,8 @@ class Studio(App[None]):
             return
         session = self.session
         self.create.show(self.models)
-        if self._converting in self.screen_stack and self._converting.is_mounted:
-            self._converting.show()
+        for follower in self._followers():
+            follower.show()
         image = self._pictures.of(session.shown) if session.shown else None
         if image or not session.shown:
             self.create.show_image(image)
@@ -163,8 +171,14 @@ class Studio(App[None]):
             self._offered = offered
             self.refresh_bindings()
 
+    def _followers(self) -> Iterator[Follower]:
+        """The screens in sight, beside the main one, that show the session."""
+        for screen in self.screen_stack[1:]:
+            if isinstance(screen, Follower) and screen.is_mounted:
+                yield screen
+
     @on(Create.Edited)
-    def _edited(self) -> None:
+    def edited(self) -> None:
         self.show()
         if self._saving is not None:
             self._saving.stop()
@@ -176,9 +190,11 @@ class Studio(App[None]):
 
     # ---- commands ---------------------------------------------------------------------------
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does something now; None where it does not but help still lists it."""
-        if action in ("open", "jump", "recall", "convert"):
+        if action == "screen" and parameters == ("help",):
+            return self._furnished and not isinstance(self.screen, ModalScreen)
+        if action in ("open", "screen"):
             return self._furnished and self.screen is self.create
         return self.offers(action)
 
@@ -198,20 +214,20 @@ class Studio(App[None]):
 
         def gather_and_act() -> None:
             self.create.gather()
-            if self._converting in self.screen_stack and self._converting.is_mounted:
-                self._converting.gather()
+            for follower in self._followers():
+                follower.gather()
             act()
 
         (self.screen.focused or self.create).call_later(gather_and_act)
 
-    def _ask(self, wanted: Callable[[], list[Any]]) -> None:
+    def ask(self, wanted: Callable[[], list[Any]]) -> None:
         """Send what the session wants to say to the engine."""
         try:
             for message in wanted():
                 self.link.send(message)
         except RequestError as error:
             self.session.complain(error)
-        self._edited()
+        self.edited()
 
     def action_generate(self) -> None:
         self._after_typing(self._generate)
@@ -219,16 +235,16 @@ class Studio(App[None]):
     def _generate(self) -> None:
         if not self.session.draft.prompt and self.session.suggestion:
             self.create.use(self.session.draft.replace(prompt=self.session.suggestion))
-        self._ask(self.session.generate)
+        self.ask(self.session.generate)
 
     def action_next_seed(self) -> None:
-        self._after_typing(lambda: self._ask(self.session.generate_next_seed))
+        self._after_typing(lambda: self.ask(self.session.generate_next_seed))
 
     def action_retry(self) -> None:
-        self._ask(self.session.retry)
+        self.ask(self.session.retry)
 
     def action_stop(self) -> None:
-        self._ask(self.session.stop)
+        self.ask(self.session.stop)
 
     def action_lock_seed(self) -> None:
         draft = self.session.draft
@@ -248,45 +264,24 @@ class Studio(App[None]):
     def action_close(self) -> None:
         self.create.close()
 
-    def action_recall(self) -> None:
-        from sdtui.tui.screens.recall import Recall
+    def action_screen(self, name: str) -> None:
+        from sdtui.tui.openings import OPENINGS
 
-        def chosen(request: GenerationRequest | None) -> None:
-            if request:
-                self.create.take(request)
-
-        self.push_screen(Recall(self.reader.search), chosen)
+        OPENINGS[name](self)
 
     @on(Library.MoreWanted)
-    def action_convert(self) -> None:
-        from sdtui.tui.forecaster import Forecaster
-        from sdtui.tui.screens.convert import Convert
-
-        def closed(request: ConversionRequest | None) -> None:
-            self._converting = None
-            if request:
-                self._ask(lambda: self.session.convert(request))
-
-        self._converting = Convert(self.session, Forecaster(self._post), self._edited)
-        self.push_screen(self._converting, closed)
-
-    def action_help(self) -> None:
-        from sdtui.tui.screens.help import Help
-
-        self.push_screen(Help([active.binding for active in self.create.active_bindings.values()]))
-
-    def action_jump(self) -> None:
-        from sdtui.tui.screens.jump import Jump
-
-        def chosen(part: str | None) -> None:
-            if part:
-                self.create.open(part)
-
-        self.push_screen(Jump(self.create.places()), chosen)
+    def _more_models_wanted(self) -> None:
+        self.action_screen("convert")
 
     @on(Queue.Removed)
     def _job_removed(self, event: Queue.Removed) -> None:
         self.link.send(Cancel(event.job))
+
+    # ---- what a person wants done with a picture ----------------------------------------------
+
+    @on(wishes.Take)
+    def _take(self, wish: wishes.Take) -> None:
+        self.create.take(wish.picture.request)
 
     @on(RecentStrip.Wanted)
     def _thumbnails_wanted(self, event: RecentStrip.Wanted) -> None:
@@ -294,7 +289,7 @@ class Studio(App[None]):
 
     # ---- what the threads say ---------------------------------------------------------------
 
-    def _post(self, message: Message) -> None:
+    def post(self, message: Message) -> None:
         """Post from another thread, which may outlive the window and its event loop."""
         if self.is_running:
             with contextlib.suppress(RuntimeError):

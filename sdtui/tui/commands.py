@@ -72,13 +72,23 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "recall",
         "ctrl+r",
-        "recall",
+        "screen('recall')",
         "recall",
         "Find an earlier prompt and take it into the editor",
         shown="always",
     ),
     Command("library", "ctrl+l", "open('library')", "library", "Choose the model", shown="wide"),
-    Command("jump", "ctrl+o", "jump", "jump", "Go to any part of the screen by its letter", shown="wide"),
+    Command(
+        "gallery",
+        "f2",
+        "screen('gallery')",
+        "gallery",
+        "Look at every picture: search, favourites, delete",
+        shown="always",
+    ),
+    Command(
+        "jump", "ctrl+o", "screen('jump')", "jump", "Go to any part of the screen by its letter", shown="wide"
+    ),
     Command(
         "palette",
         "ctrl+p",
@@ -89,12 +99,14 @@ COMMANDS: tuple[Command, ...] = (
         shown="always",
         fixed=True,
     ),
-    Command("help", "f1", "help", "help", "Every key, and what it does", shown="always", fixed=True),
+    Command(
+        "help", "f1", "screen('help')", "help", "Every key, and what it does", shown="always", fixed=True
+    ),
     Command("request", "f4", "open('request')", "request", "Change steps, guidance, seed, scheduler, count"),
     Command("negative", "f6", "open('negative')", "negative", "Write what the picture should not show"),
     Command("queue", "f7", "open('queue')", "queue", "See what waits; delete takes it out"),
     Command("recent", "f8", "open('recent')", "recent", "Look at the latest pictures"),
-    Command("convert", "", "convert", "convert a model", "Make a Core ML model of a checkpoint"),
+    Command("convert", "", "screen('convert')", "convert a model", "Make a Core ML model of a checkpoint"),
     Command("lock-seed", "", "lock_seed", "lock seed", "Keep the seed, or draw one for each picture"),
     Command(
         "close",

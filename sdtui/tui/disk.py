@@ -31,7 +31,15 @@ def warm_up() -> None:
 
 def picture_of(record: PictureRecord) -> Picture:
     """A row of the history as the studio shows it."""
-    return Picture(record.id, record.path, record.width, record.height, record.request, record.origin.model)
+    return Picture(
+        record.id,
+        record.path,
+        record.width,
+        record.height,
+        record.request,
+        record.origin.model,
+        record.favourite,
+    )
 
 
 def search(text: str, limit: int) -> tuple[Picture, ...]:
@@ -55,6 +63,18 @@ def image(picture: Picture, largest: int = LARGEST) -> Image.Image:
         raise PictureError(
             f"picture {picture.id} cannot be shown", why, "enter takes its request, which makes it again"
         ) from error
+
+
+def thumbnail(picture: Picture) -> Image.Image | None:
+    """The picture small; None where its file is gone or damaged, which is said when it is opened."""
+    from PIL import Image
+
+    from sdtui.tui.thumbnails import thumbnail
+
+    try:
+        return thumbnail(Path(picture.path))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
 
 
 def models() -> tuple[Model, ...]:

@@ -18,6 +18,8 @@ from sdtui.tui.widgets.library import Model
 if TYPE_CHECKING:
     from PIL import Image
 
+    from sdtui.history import Search
+
 
 @dataclass
 class FromEngine(Message):
@@ -64,9 +66,24 @@ class ImageLoaded(Message):
 
 @dataclass
 class ThumbnailsLoaded(Message):
-    """Small images by picture id."""
+    """Small images by picture id; None for a picture that cannot be read."""
 
-    images: dict[int, Image.Image]
+    images: dict[int, Image.Image | None]
+
+
+@dataclass
+class PicturesFound(Message):
+    """The ids of the pictures that a search of the gallery asked for, in its order."""
+
+    search: Search
+    identities: tuple[int, ...]
+
+
+@dataclass
+class PicturesRead(Message):
+    """These pictures are as the history has them now."""
+
+    pictures: tuple[Picture, ...]
 
 
 @dataclass

@@ -18,15 +18,12 @@ from sdtui.tui.remembered import Remembered, remember
 from sdtui.tui.session import Picture
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from sdtui.bundle.tokenizer import Tokenizer
 
 RECENT = 24
 """Pictures in the strip."""
 SEARCHED = 200
 """Pictures that a search goes through."""
-THUMBNAIL_PIXELS = 64
 
 
 class Reader:
@@ -63,13 +60,10 @@ class Reader:
         self._background.do(lambda: self._deliver(messages.ImageLoaded(picture.id, disk.image(picture))))
 
     def thumbnails(self, pictures: list[Picture]) -> None:
-        """Answers ThumbnailsLoaded, without the pictures that cannot be read."""
+        """Answers ThumbnailsLoaded."""
 
         def read() -> None:
-            images: dict[int, Image.Image] = {}
-            for picture in pictures:
-                with contextlib.suppress(disk.PictureError):  # said when the picture is opened
-                    images[picture.id] = disk.image(picture, THUMBNAIL_PIXELS)
+            images = {picture.id: disk.thumbnail(picture) for picture in pictures}
             self._deliver(messages.ThumbnailsLoaded(images))
 
         self._background.do(read)

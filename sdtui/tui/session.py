@@ -36,7 +36,7 @@ SUGGESTION = "red apple on a blue background"
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """A finished picture: its history id, PNG, size in pixels, and the request that made it."""
+    """A finished picture: its history id, PNG, size in pixels, the request and the model that made it."""
 
     id: int
     path: str
@@ -44,6 +44,7 @@ class Picture(msgspec.Struct, frozen=True):
     height: int
     request: GenerationRequest
     model: str
+    favourite: bool = False
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -79,6 +80,7 @@ class Session:
         self.recent: tuple[Picture, ...] = ()
         self.unseen: frozenset[int] = frozenset()
         self.opened: Picture | None = None
+        self.marked: Picture | None = None
         self.latest: Picture | None = None
         self.preview: Preview | None = None
         self.notice: Notice | None = None
@@ -248,6 +250,29 @@ class Session:
         self.opened = picture
         if picture:
             self.unseen -= {picture.id}
+
+    def mark(self, picture: Picture) -> tuple[Picture, Picture] | None:
+        """Mark a picture; where another is marked already, the two to compare.
+
+        The first mark stays, for a third to be compared with it, until its own picture is marked again.
+        """
+        if self.marked is None:
+            self.marked = picture
+            return None
+        if self.marked.id == picture.id:
+            self.marked = None
+            return None
+        return self.marked, picture
+
+    @property
+    def to_compare(self) -> tuple[Picture, Picture] | None:
+        """The marked picture or the one before, and what is shown; None where there are no two."""
+        newer = self.opened or self.latest
+        if newer is None:
+            return None
+        others = (each for each in self.recent if each.id < newer.id)
+        older = self.marked if self.marked and self.marked.id != newer.id else next(others, None)
+        return (older, newer) if older else None
 
     @property
     def shown(self) -> Picture | Preview | None:

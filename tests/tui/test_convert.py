@@ -55,7 +55,7 @@ def words(studio: Opened) -> str:
 
 
 async def open_dialog(studio: Opened) -> None:
-    await studio.app.run_action("convert")
+    await studio.app.run_action("screen('convert')")
     await studio.until(lambda: isinstance(studio.app.screen, dialog.Convert))
     await studio.shows("CONVERT", "networks", "^s convert")
 

@@ -54,7 +54,7 @@ class Create(Screen[None]):
     def __init__(self, session: Session, depth: ColourDepth) -> None:
         super().__init__()
         self._session = session
-        self._depth = depth
+        self.depth = depth
 
     def compose(self) -> ComposeResult:
         """What the first frame needs; :meth:`furnish` brings the rest."""
@@ -64,7 +64,7 @@ class Create(Screen[None]):
         with Horizontal(id="body"):
             yield Vertical(id="left")
             with Vertical(id="centre"):
-                yield Canvas(self._depth, id="canvas")
+                yield Canvas(self.depth, id="canvas")
                 yield ProgressLine()
             with Vertical(id="right"):
                 yield RequestPanel(id="request")
@@ -81,7 +81,7 @@ class Create(Screen[None]):
             await self.mount(
                 Static("NEGATIVE", id="negative-title", classes="title"),
                 PromptEditor(negative, id="negative", placeholder="what should it not show?", walks=False),
-                RecentStrip(self._depth, id="recent"),
+                RecentStrip(self.depth, id="recent"),
                 before=self.query_one(KeyLine),
             )
 

@@ -14,6 +14,8 @@ from textual.widgets import Static
 
 from sdtui.tui.commands import BY_ID
 from sdtui.tui.screens.convert import Convert
+from sdtui.tui.screens.gallery import Gallery
+from sdtui.tui.widgets.picture_grid import PictureGrid
 from sdtui.tui.widgets.queue import Queue
 from sdtui.tui.widgets.recent import RecentStrip
 from sdtui.tui.widgets.request_panel import RequestPanel
@@ -22,6 +24,7 @@ PARTS: tuple[tuple[str, Iterable[BindingType]], ...] = (
     ("In the request", RequestPanel.BINDINGS),
     ("In the queue", Queue.BINDINGS),
     ("In the recent pictures", RecentStrip.BINDINGS),
+    ("In the gallery", (*PictureGrid.BINDINGS, *Gallery.BINDINGS)),
     ("In the conversion", Convert.BINDINGS),
 )
 WRITING = (

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -16,7 +15,7 @@ from textual.widget import Widget
 
 from sdtui.terminal.capabilities import ColourDepth
 from sdtui.tui.session import Picture
-from sdtui.tui.strips import strips
+from sdtui.tui.widgets.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -59,11 +58,10 @@ class RecentStrip(Widget, can_focus=True):
 
     def __init__(self, depth: ColourDepth, *, id: str) -> None:
         super().__init__(id=id)
-        self._depth = depth
         self._pictures: tuple[Picture, ...] = ()
         self._unseen: frozenset[int] = frozenset()
         self._opened: int | None = None
-        self._thumbnails: dict[int, list[Strip]] = {}
+        self._thumbnails = Thumbnails(COLUMNS, ROWS, depth)
         self._wanted: set[int] = set()
 
     def show(self, pictures: tuple[Picture, ...], unseen: frozenset[int], opened: Picture | None) -> None:
@@ -74,12 +72,9 @@ class RecentStrip(Widget, can_focus=True):
             self._want()
             self.refresh()
 
-    def add_thumbnails(self, images: Mapping[int, Image.Image]) -> None:
-        """Small images by picture id."""
-        from sdtui.terminal.halfblock import half_blocks
-
-        for identity, image in images.items():
-            self._thumbnails[identity] = strips(half_blocks(image, COLUMNS, ROWS, self._depth))
+    def add_thumbnails(self, images: Mapping[int, Image.Image | None]) -> None:
+        """Small images by picture id; None for a picture that cannot be read."""
+        self._thumbnails.add(images)
         self.refresh()
 
     def _want(self) -> None:
@@ -129,18 +124,9 @@ class RecentStrip(Widget, can_focus=True):
         label = {0: " RECENT", 1: f" {len(self._pictures) or 'none'}"}.get(y, "")
         parts = [Segment(label.ljust(LABEL), muted)]
         for picture in self._in_sight():
-            parts += self._mark(picture) if y >= ROWS else self._row(picture, y, ground)
+            parts += self._mark(picture) if y >= ROWS else self._thumbnails.row(picture.id, y, ground)
             parts.append(Segment(" " * GAP, ground))
         return Strip(parts).adjust_cell_length(self.size.width, ground)
-
-    def _row(self, picture: Picture, y: int, ground: Style) -> list[Segment]:
-        thumbnail = self._thumbnails.get(picture.id)
-        if thumbnail is None or y >= len(thumbnail):
-            return [Segment(("▫" if y == 1 and thumbnail is None else "").center(COLUMNS), ground)]
-        left = (COLUMNS - thumbnail[y].cell_length) // 2
-        right = COLUMNS - left - thumbnail[y].cell_length
-        line = thumbnail[y].apply_style(ground)
-        return [Segment(" " * left, ground), *line, Segment(" " * right, ground)]
 
     def _mark(self, picture: Picture) -> list[Segment]:
         accent = self.get_component_rich_style("recent--mark")
