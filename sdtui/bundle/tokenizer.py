@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 import tokenizers
@@ -32,6 +33,44 @@ class Tokens:
     count: int
     limit: int
     dropped: str
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token's number, and where in the text its word begins."""
+
+    id: int
+    start: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What surrounds a text's tokens, so that they are ``length`` in all."""
+
+    prefix: tuple[int, ...]
+    suffix: tuple[int, ...]
+    padding: int
+    length: int
+
+    @property
+    def limit(self) -> int:
+        """How many tokens of a text fit."""
+        return self.length - len(self.prefix) - len(self.suffix)
+
+    def around(self, ids: Iterable[int]) -> tuple[int, ...]:
+        """At most ``limit`` numbers, framed and padded."""
+        framed = (*self.prefix, *ids, *self.suffix)
+        return framed + (self.padding,) * (self.length - len(framed))
+
+
+class TextTokenizer(Protocol):
+    """Text to the numbers that one text encoder reads, and what belongs around them."""
+
+    @property
+    def frame(self) -> Frame: ...
+
+    def tokens(self, text: str) -> list[Token]:
+        """The tokens of ``text`` alone, however many."""
 
 
 class Tokenizer:
@@ -66,24 +105,26 @@ class Tokenizer:
         start, end, padding = map(self._backend.token_to_id, (_START, _END, pad))
         if start is None or end is None or padding is None:
             raise _unusable(bundle, f"its vocabulary lacks {_START}, {_END} or {pad}")
-        self._start, self._end, self._pad = start, end, padding
+        self.frame = Frame((start,), (end,), padding, bundle.manifest.token_length)
         self._backend.add_special_tokens([_START, _END, pad])
         self._vectors = self._add(bundle, _added_tokens(bundle))
-        self._length = bundle.manifest.token_length
 
-    def encode(self, text: str) -> Tokens:
-        """The tokens of ``text``, framed, cut and padded to the model's length."""
+    def tokens(self, text: str) -> list[Token]:
+        """The tokens of ``text`` alone, however many."""
         encoding = self._backend.encode(text, add_special_tokens=False)
-        words = [
-            (vector, start)
+        return [
+            Token(vector, start)
             for token, (start, _) in zip(encoding.ids, encoding.offsets, strict=True)
             for vector in self._vectors.get(token, (token,))
         ]
-        limit = self._length - 2
-        ids = [self._start, *(token for token, _ in words[:limit]), self._end]
-        ids += [self._pad] * (self._length - len(ids))
-        dropped = text[words[limit][1] :] if len(words) > limit else ""
-        return Tokens(tuple(ids), len(words), limit, dropped)
+
+    def encode(self, text: str) -> Tokens:
+        """The tokens of ``text``, framed, cut and padded to the model's length."""
+        tokens = self.tokens(text)
+        limit = self.frame.limit
+        ids = self.frame.around(token.id for token in tokens[:limit])
+        dropped = text[tokens[limit].start :] if len(tokens) > limit else ""
+        return Tokens(ids, len(tokens), limit, dropped)
 
     def _add(self, bundle: Bundle, added: Mapping[str, int]) -> dict[int, tuple[int, ...]]:
         """Teach the backend the ``added`` tokens; returns those that stand for several, by their ids."""
