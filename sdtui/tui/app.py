@@ -281,7 +281,17 @@ class Studio(App[None]):
 
     @on(wishes.Take)
     def _take(self, wish: wishes.Take) -> None:
+        while self.screen is not self.create:
+            self.pop_screen()
         self.create.take(wish.picture.request)
+
+    @on(wishes.Mark)
+    def _mark(self, wish: wishes.Mark) -> None:
+        from sdtui.tui.openings import compare_pair
+
+        if pair := self.session.mark(wish.picture):
+            compare_pair(self, pair)
+        self.show()
 
     @on(RecentStrip.Wanted)
     def _thumbnails_wanted(self, event: RecentStrip.Wanted) -> None:

@@ -87,6 +87,14 @@ COMMANDS: tuple[Command, ...] = (
         shown="always",
     ),
     Command(
+        "compare",
+        "f3",
+        "screen('compare')",
+        "compare",
+        "Put the picture beside the marked one, or the one before it",
+        shown="wide",
+    ),
+    Command(
         "jump", "ctrl+o", "screen('jump')", "jump", "Go to any part of the screen by its letter", shown="wide"
     ),
     Command(

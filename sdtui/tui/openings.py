@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sdtui.conversion import ConversionRequest
+from sdtui.errors import SdtuiError
 from sdtui.request import GenerationRequest
+from sdtui.tui.session import Picture
 
 if TYPE_CHECKING:
     from sdtui.tui.app import Studio
@@ -45,6 +47,25 @@ def gallery(studio: Studio) -> None:
     studio.push_screen(Gallery(studio.session, studio.create.depth), closed)
 
 
+def compare(studio: Studio) -> None:
+    """Put what is shown beside the marked picture, or the one before it."""
+    pair = studio.session.to_compare
+    if pair is None:
+        studio.session.complain(
+            SdtuiError("nothing to compare", "there are no two pictures yet", "make another one first")
+        )
+        studio.show()
+    else:
+        compare_pair(studio, pair)
+
+
+def compare_pair(studio: Studio, pair: tuple[Picture, Picture]) -> None:
+    """Put these two beside each other."""
+    from sdtui.tui.screens.compare import Compare
+
+    studio.push_screen(Compare(pair, studio.create.depth))
+
+
 def help(studio: Studio) -> None:
     """Read every key."""
     from sdtui.tui.screens.help import Help
@@ -64,5 +85,5 @@ def jump(studio: Studio) -> None:
 
 
 OPENINGS: dict[str, Callable[[Studio], None]] = {
-    opening.__name__: opening for opening in (recall, convert, gallery, help, jump)
+    opening.__name__: opening for opening in (recall, convert, gallery, compare, help, jump)
 }

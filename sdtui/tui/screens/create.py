@@ -108,7 +108,7 @@ class Create(Screen[None]):
             draft, _size(draft, current), compared, session.opened
         )
         self.query_one(MemoryGauge).engine = session.engine
-        self.query_one(RecentStrip).show(session.recent, session.unseen, session.opened)
+        self.query_one(RecentStrip).show(session.recent, session.unseen, session.opened, session.marked)
         self._prompt.offer(session.suggestion)
         self._prompt.compare(compared.prompt if compared else None)
 
@@ -185,10 +185,6 @@ class Create(Screen[None]):
     def _picture_opened(self, event: RecentStrip.Opened) -> None:
         self._session.open(event.picture)
         self.post_message(self.Edited())
-
-    @on(RecentStrip.Taken)
-    def _picture_taken(self, event: RecentStrip.Taken) -> None:
-        self.take(event.picture.request)
 
     # ---- where to be ------------------------------------------------------------------------
 

@@ -200,7 +200,6 @@ class Gallery(Screen[None]):
 
     def action_take(self) -> None:
         if picture := self._grid.current:
-            self.dismiss()
             self.app.post_message(wishes.Take(picture))
 
     def action_compare(self) -> None:
@@ -211,7 +210,6 @@ class Gallery(Screen[None]):
 
     def action_start_from(self) -> None:
         if picture := self._grid.current:
-            self.dismiss()
             self.app.post_message(wishes.StartFrom(picture))
 
     def _wish(self, wish: type[wishes.Mark | wishes.Vary]) -> None:

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from sdtui.tui.commands import BY_ID
+from sdtui.tui.screens.compare import Compare
 from sdtui.tui.screens.convert import Convert
 from sdtui.tui.screens.gallery import Gallery
 from sdtui.tui.widgets.picture_grid import PictureGrid
@@ -25,6 +26,7 @@ PARTS: tuple[tuple[str, Iterable[BindingType]], ...] = (
     ("In the queue", Queue.BINDINGS),
     ("In the recent pictures", RecentStrip.BINDINGS),
     ("In the gallery", (*PictureGrid.BINDINGS, *Gallery.BINDINGS)),
+    ("In a comparison", Compare.BINDINGS),
     ("In the conversion", Convert.BINDINGS),
 )
 WRITING = (

@@ -14,6 +14,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from sdtui.terminal.capabilities import ColourDepth
+from sdtui.tui import wishes
 from sdtui.tui.session import Picture
 from sdtui.tui.widgets.thumbnails import Thumbnails
 
@@ -34,6 +35,9 @@ class RecentStrip(Widget, can_focus=True):
         Binding("home", "walk(-1000)", "newest", id="recent.newest", show=False),
         Binding("end", "walk(1000)", "oldest", id="recent.oldest", show=False),
         Binding("enter", "take", "take its request into the editor", id="recent.take", show=False),
+        Binding("equals_sign", "mark", "mark, or compare", key_display="=", id="recent.compare", show=False),
+        Binding("x", "vary", "make an X/Y sheet of it", id="recent.vary", show=False),
+        Binding("i", "start_from", "make the next picture from it", id="recent.start-from", show=False),
     ]
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"recent--label", "recent--mark"}
@@ -41,12 +45,6 @@ class RecentStrip(Widget, can_focus=True):
     @dataclass
     class Opened(Message):
         """The person looks at this picture."""
-
-        picture: Picture
-
-    @dataclass
-    class Taken(Message):
-        """The person goes on from this picture."""
 
         picture: Picture
 
@@ -61,14 +59,21 @@ class RecentStrip(Widget, can_focus=True):
         self._pictures: tuple[Picture, ...] = ()
         self._unseen: frozenset[int] = frozenset()
         self._opened: int | None = None
+        self._marked: int | None = None
         self._thumbnails = Thumbnails(COLUMNS, ROWS, depth)
         self._wanted: set[int] = set()
 
-    def show(self, pictures: tuple[Picture, ...], unseen: frozenset[int], opened: Picture | None) -> None:
-        """Show the newest pictures first; mark the unseen ones and the opened one."""
-        shown = (pictures, unseen, opened.id if opened else None)
-        if shown != (self._pictures, self._unseen, self._opened):
-            self._pictures, self._unseen, self._opened = shown
+    def show(
+        self,
+        pictures: tuple[Picture, ...],
+        unseen: frozenset[int],
+        opened: Picture | None,
+        marked: Picture | None,
+    ) -> None:
+        """Show the newest pictures first; tell the unseen ones, the opened and the marked one."""
+        shown = (pictures, unseen, opened.id if opened else None, marked.id if marked else None)
+        if shown != (self._pictures, self._unseen, self._opened, self._marked):
+            self._pictures, self._unseen, self._opened, self._marked = shown
             self._want()
             self.refresh()
 
@@ -99,8 +104,20 @@ class RecentStrip(Widget, can_focus=True):
             self.post_message(self.Opened(self._pictures[target]))
 
     def action_take(self) -> None:
+        self._wish(wishes.Take)
+
+    def action_mark(self) -> None:
+        self._wish(wishes.Mark)
+
+    def action_vary(self) -> None:
+        self._wish(wishes.Vary)
+
+    def action_start_from(self) -> None:
+        self._wish(wishes.StartFrom)
+
+    def _wish(self, wish: type[wishes.Take | wishes.Mark | wishes.Vary | wishes.StartFrom]) -> None:
         if self._pictures:
-            self.post_message(self.Taken(self._pictures[self._index()]))
+            self.post_message(wish(self._pictures[self._index()]))
 
     def on_click(self, event: events.Click) -> None:
         index = (event.x - LABEL) // (COLUMNS + GAP)
@@ -131,5 +148,9 @@ class RecentStrip(Widget, can_focus=True):
     def _mark(self, picture: Picture) -> list[Segment]:
         accent = self.get_component_rich_style("recent--mark")
         if picture.id == self._opened:
-            return [Segment("━" * COLUMNS, accent)]
+            return [
+                Segment("━" * COLUMNS if picture.id != self._marked else "━ = ━".center(COLUMNS, "━"), accent)
+            ]
+        if picture.id == self._marked:
+            return [Segment("=".center(COLUMNS), accent)]
         return [Segment("new".center(COLUMNS) if picture.id in self._unseen else " " * COLUMNS, accent)]
