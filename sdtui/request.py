@@ -15,7 +15,34 @@ import msgspec
 
 from sdtui.errors import SdtuiError
 
-Scheduler = Literal["pndm", "ddim", "dpm++2m", "dpm++2m-karras", "euler", "euler-a"]
+Scheduler = Literal[
+    "pndm",
+    "ddim",
+    "ddpm",
+    "dpm++2m",
+    "dpm++2m-karras",
+    "dpm++2m-sde",
+    "dpm++2m-sde-karras",
+    "dpm++2s",
+    "dpm++sde",
+    "dpm2",
+    "dpm2-a",
+    "heun",
+    "lms",
+    "euler",
+    "euler-a",
+    "euler-karras",
+    "unipc",
+    "deis",
+    "lcm",
+    "tcd",
+    "flow-euler",
+    "flow-heun",
+    "flow-dpm++2m",
+    "flow-unipc",
+    "flow-lcm",
+]
+"""Names people know. ``sdtui.diffusion.schedulers`` says what each is; ``flow-`` ones are for SD3."""
 TimestepSpacing = Literal["leading", "linspace", "trailing"]
 Sigmas = Literal["karras", "exponential", "beta"]
 RandomSource = Literal["numpy", "torch", "nvidia"]

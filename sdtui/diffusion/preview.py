@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sdtui.bundle import manifest
 from sdtui.diffusion.events import Preview
+from sdtui.diffusion.schedulers.starting import flows
 from sdtui.runtime import Array
 
 
@@ -18,17 +21,43 @@ def render(latents: Array, colours: manifest.Preview) -> Preview:
     return Preview(width=width, height=height, rgb=pixels.tobytes())
 
 
-def denoised(sample: Array, prediction: Array, alpha: float, prediction_type: str) -> Array:
-    """What the UNet believes is under the noise: a picture long before the latents are one.
+def denoised(scheduler: Any, sample: Array, prediction: Array, timestep: float) -> Array:
+    """What the network believes is under the noise: a picture long before the latents are one.
 
-    ``sample`` = sqrt(alpha) x0 + sqrt(1 - alpha) noise is what the UNet was shown. ``epsilon``
-    predicts the noise (Ho et al. 2020), ``v_prediction`` sqrt(alpha) noise - sqrt(1 - alpha) x0
-    (Salimans and Ho 2022), ``sample`` x0 itself.
+    ``sample`` is what it was shown at ``timestep``, which may lie between two that it was trained at.
     """
-    signal, noise = np.sqrt(alpha), np.sqrt(1 - alpha)
+    if flows(scheduler):
+        return without_flow(sample, prediction, timestep / scheduler.config.num_train_timesteps)
+    return without_noise(sample, prediction, signal(scheduler, timestep), scheduler.config.prediction_type)
+
+
+def signal(scheduler: Any, timestep: float) -> float:
+    """The share of a sample's variance that is no noise, alpha-bar of Ho et al. 2020.
+
+    Between the training's timesteps the logarithm of the noise level goes on evenly, as where
+    schedulers look up the timestep of a noise level (Karras et al. 2022 walk such levels).
+    """
+    alphas = np.clip(np.asarray(scheduler.alphas_cumprod, np.float64), 1e-8, 1 - 1e-8)
+    levels = np.log(1 / alphas - 1)
+    return float(1 / (1 + np.exp(np.interp(timestep, np.arange(len(levels)), levels))))
+
+
+def without_noise(sample: Array, prediction: Array, alpha: float, prediction_type: str) -> Array:
+    """x0 of ``sample`` = sqrt(alpha) x0 + sqrt(1 - alpha) noise.
+
+    ``epsilon`` predicts the noise (Ho et al. 2020), ``v_prediction`` sqrt(alpha) noise -
+    sqrt(1 - alpha) x0 (Salimans and Ho 2022), ``sample`` x0 itself.
+    """
+    kept, noise = np.sqrt(alpha), np.sqrt(1 - alpha)
     estimate = prediction
     if prediction_type == "epsilon":
-        estimate = (sample - noise * prediction) / max(signal, 1e-3)
+        estimate = (sample - noise * prediction) / max(kept, 1e-3)
     elif prediction_type == "v_prediction":
-        estimate = signal * sample - noise * prediction
+        estimate = kept * sample - noise * prediction
+    return estimate
+
+
+def without_flow(sample: Array, prediction: Array, sigma: float) -> Array:
+    """x0 of ``sample`` = (1 - sigma) x0 + sigma noise, where noise - x0 is predicted (Lipman et al. 2023)."""
+    estimate: Array = sample - sigma * prediction
     return estimate

@@ -7,29 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import (
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerAncestralDiscreteScheduler,
-    EulerDiscreteScheduler,
-    PNDMScheduler,
-    StableDiffusionPipeline,
-)
+from diffusers import PNDMScheduler, StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
 from sdtui.convert.accuracy import psnr
 from sdtui.diffusion.pipeline import Pipeline
-from sdtui.request import SCHEDULERS, GenerationRequest, Scheduler
+from sdtui.request import GenerationRequest, Scheduler
+from tests.diffusion import schedulers
+from tests.diffusion.schedulers import DIFFUSING, STEP_OPTIONS
 from tests.tiny import SCHEDULER_CONFIG, TOKENS, TinyTorch
-
-THEIRS: dict[Scheduler, Any] = {
-    "pndm": lambda config: PNDMScheduler.from_config(config),
-    "ddim": lambda config: DDIMScheduler.from_config(config),
-    "dpm++2m": lambda config: DPMSolverMultistepScheduler.from_config(config),
-    "dpm++2m-karras": lambda config: DPMSolverMultistepScheduler.from_config(config, use_karras_sigmas=True),
-    "euler": lambda config: EulerDiscreteScheduler.from_config(config),
-    "euler-a": lambda config: EulerAncestralDiscreteScheduler.from_config(config),
-}
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +37,21 @@ def theirs(tiny_torch: TinyTorch) -> Any:
 def decibels(ours: Pipeline, theirs: Any, request: GenerationRequest) -> float:
     """PSNR in dB between the 8-bit pictures of both."""
     assert request.seed is not None
-    theirs.scheduler = THEIRS[request.scheduler](SCHEDULER_CONFIG)
+    theirs.scheduler = schedulers.theirs(request.scheduler, SCHEDULER_CONFIG)
     reference = theirs(
         request.prompt,
         negative_prompt=request.negative_prompt,
         num_inference_steps=request.steps,
         guidance_scale=request.guidance_scale,
         generator=torch.Generator().manual_seed(request.seed),
+        **STEP_OPTIONS.get(request.scheduler, {}),
     ).images[0]
     picture = ours.generate(request).image
     assert picture.size == reference.size
     return psnr(np.asarray(reference, np.float32), np.asarray(picture, np.float32))
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("scheduler", DIFFUSING)
 @pytest.mark.parametrize("steps", [1, 6])
 def test_every_scheduler(
     scheduler: Scheduler, steps: int, pipeline: Pipeline, theirs: Any, request_: GenerationRequest
