@@ -280,6 +280,11 @@ def _unknown_output(model: Any) -> None:
     model.description.output[0].name = "picture"
 
 
+def _lost_output(model: Any) -> None:
+    function = model.mlProgram.functions["main"]
+    del function.block_specializations[function.opset].outputs[:]
+
+
 def _other_input(model: Any) -> None:
     model.description.input[0].name = "y"
     model.description.output[0].name = "z"
@@ -308,6 +313,7 @@ def _image_input(model: Any) -> None:
         (_circle, "depends on what is not known yet"),
         (_no_program, r"another kind \(neuralNetwork\)"),
         (_unknown_output, "its program has no 'picture'"),
+        (_lost_output, "its program has no 'image'"),
         (_other_input, "its program has no 'y'"),
         (_hidden_input, "its description has no 'y'"),
         (_image_input, "its 'z' is not an array"),

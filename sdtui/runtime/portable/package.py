@@ -118,13 +118,12 @@ def open_package(path: Path, function: str | None = None) -> Package:
 def package_of(path: Path, folder: Path, model: Model) -> Package:
     """The network ``model`` at ``path``. Raises MalformedError when its description does not fit it."""
     declared = {value.name: value for value in model.function.inputs}
-    made = {output.name: output for op in model.function.operations for output in op.outputs}
+    made = {output.name: output for op in model.function.operations for output in op.outputs} | declared
+    given = {name: made[name] for name in model.function.outputs if name in made}
     inputs = _specs(model.inputs, declared)
     for name in declared.keys() - inputs.keys():
         raise MalformedError(f"its description has no {name!r}")
-    return Package(
-        path=path, folder=folder, model=model, inputs=inputs, outputs=_specs(model.outputs, declared | made)
-    )
+    return Package(path=path, folder=folder, model=model, inputs=inputs, outputs=_specs(model.outputs, given))
 
 
 def _model_file(path: Path) -> Path:
