@@ -18,10 +18,11 @@ from sdtui.bench.trial import Telling, peak_accelerator_memory, peak_memory, tim
 from sdtui.bundle import Bundle
 from sdtui.diffusion.errors import Cancelled
 from sdtui.diffusion.events import Decoding, Encoding, Loading, PipelineEvent, Step
-from sdtui.diffusion.pipeline import ROLES, Pipeline
+from sdtui.diffusion.parts import needed, packages
+from sdtui.diffusion.pipeline import Pipeline
 from sdtui.diffusion.schedulers import import_schedulers
-from sdtui.request import ComputeUnits, GenerationRequest, Precision
-from sdtui.runtime import Array, Network, OnStage, Profile, load_network
+from sdtui.request import GenerationRequest
+from sdtui.runtime import Array, Network
 
 
 class Stopwatch:
@@ -31,17 +32,8 @@ class Stopwatch:
         self.seconds = 0.0
         self.weight_bytes = 0
 
-    def load(
-        self,
-        path: Path,
-        compute_units: ComputeUnits,
-        precision: Precision,
-        *,
-        profile: Profile,
-        on_stage: OnStage,
-    ) -> Network:
-        """A network that is watched."""
-        network = load_network(path, compute_units, precision, profile=profile, on_stage=on_stage)
+    def watch(self, _path: Path, network: Network) -> Network:
+        """The network, watched."""
         self.weight_bytes += network.weight_bytes
         return Watched(network, self)
 
@@ -81,9 +73,9 @@ def measure(trial: Trial, tell: Tell, start: float) -> Measurement:
     """Make ``trial``'s pictures; ``start`` is what the imports took. Raises SdtuiError."""
     bundle, watch, telling = Bundle.open(Path(trial.model)), Stopwatch(), Telling(trial, tell)
     request = trial.request
-    pipeline = Pipeline(bundle, request.compute_units, request.precision, watch.load)
-    packages = [package for role in ROLES for package in bundle.halves(role)]
-    weights = [file for package in packages for file in package.rglob("*") if file.is_file()]
+    pipeline = Pipeline(bundle, request.compute_units, request.precision, watch.watch)
+    folders = [folder for part in needed(bundle, request) for folder, _ in packages(bundle, part)]
+    weights = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
 
     def first_step() -> float:
         return _first_step(pipeline, request)

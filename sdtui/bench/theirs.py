@@ -130,7 +130,8 @@ class _Diffusers:
         request, manifest = self._request, self._bundle.manifest
         assert request.seed is not None
         rows, columns = manifest.height // manifest.scale, manifest.width // manifest.scale
-        noise = Noise(request.seed, request.rng, (1, manifest.latent_channels, rows, columns))
+        noise = Noise(request.seed, request.rng)
+        latents = noise.draw((1, manifest.latent_channels, rows, columns))
         self._pipeline.scheduler = make_scheduler(
             request.scheduler, read_scheduler_config(self._bundle), request.steps
         )
@@ -144,8 +145,8 @@ class _Diffusers:
                 guidance_scale=request.guidance_scale,
                 width=manifest.width,
                 height=manifest.height,
-                latents=noise.latents.to(self._device, self._dtype),
-                generator=noise.generator,
+                latents=latents.to(self._device, self._dtype),
+                generator=noise.generator(),
                 callback_on_step_end=clock.step_ended,
             ).images[0]
         finally:

@@ -12,8 +12,8 @@ from sdtui.bundle.manifest import NetworkRole
 from sdtui.diffusion.errors import Cancelled
 from sdtui.diffusion.events import PipelineEvent, Step
 from sdtui.diffusion.pipeline import Pipeline
-from sdtui.request import ComputeUnits, GenerationRequest, Precision
-from sdtui.runtime import Array, Network, OnStage, Profile, load_network
+from sdtui.request import GenerationRequest
+from sdtui.runtime import Array, Network
 
 Inputs = Mapping[str, Array]
 
@@ -89,22 +89,14 @@ def record(
     names = {bundle.network(role): role for role in roles}
     recorders: dict[NetworkRole, Recorder] = {}
 
-    def load(
-        path: Path,
-        compute_units: ComputeUnits,
-        precision: Precision,
-        *,
-        profile: Profile,
-        on_stage: OnStage,
-    ) -> Network:
-        network = load_network(path, compute_units, precision, profile=profile, on_stage=on_stage)
+    def watch(path: Path, network: Network) -> Network:
         if path not in names:
             return network
         recorders[names[path]] = Recorder(network)
         return recorders[names[path]]
 
     samples: dict[NetworkRole, list[Inputs]] = {role: [] for role in names.values()}
-    pipeline = Pipeline(bundle, load=load)
+    pipeline = Pipeline(bundle, watch=watch)
     try:
         pipeline.load(cancelled=cancelled)
         for index, moments in enumerate(calibration.moments() if recorders else ()):

@@ -6,48 +6,38 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 from PIL import Image
 
 from sdtui.bundle import Bundle, reference
+from sdtui.bundle.bundle import CONTROLNET_FOLDER
 from sdtui.bundle.manifest import NetworkRole
+from sdtui.bundle.t5_tokenizer import T5Tokenizer
 from sdtui.bundle.tokenizer import Tokenizer
-from sdtui.diffusion.codec import decode
-from sdtui.diffusion.errors import Cancelled, DiffusionError
-from sdtui.diffusion.events import Decoding, Encoding, Loading, PipelineEvent, Seconds
-from sdtui.diffusion.families import StableDiffusion
-from sdtui.diffusion.loop import denoise
+from sdtui.diffusion.checking import built_loras, check
+from sdtui.diffusion.codec import decode, encode
+from sdtui.diffusion.course import legs
+from sdtui.diffusion.errors import Cancelled
+from sdtui.diffusion.events import Decoding, Encoding, Seconds
+from sdtui.diffusion.families import Cast, Conditions, cast, conditioned
+from sdtui.diffusion.loop import Leg, Moment, Steering, Tell, denoise
 from sdtui.diffusion.noise import Noise
-from sdtui.diffusion.residence import Residence
-from sdtui.diffusion.schedulers import import_schedulers, make_scheduler, read_scheduler_config
+from sdtui.diffusion.opening import OnEvent, Opener, Watch, ignore, unwatched
+from sdtui.diffusion.parts import Part, Size, denoiser, inputs, needed, picture_size
+from sdtui.diffusion.pictures.checking import denoiser_role, inpaints
+from sdtui.diffusion.pictures.control import Following, controlled
+from sdtui.diffusion.pictures.fitting import levels
+from sdtui.diffusion.pictures.given import Given, read_given
+from sdtui.diffusion.residence import Residence, Resident
+from sdtui.diffusion.schedulers import fitting, import_schedulers, make_scheduler, read_scheduler_config
+from sdtui.diffusion.start import Start, start
+from sdtui.diffusion.text import T5Encoder, TextEncoder
 from sdtui.request import ComputeUnits, GenerationRequest, Precision
-from sdtui.runtime import LoadingStage, Network, OnStage, Profile, load_network
-from sdtui.runtime.chained import ChainedNetwork
+from sdtui.runtime import Array
 
-OnEvent = Callable[[PipelineEvent], None]
-ACTIVATION_BYTES_A_PIXEL = 4096
-"""An estimate, on the safe side: 1 GiB for a picture of 512 x 512 pixels."""
-ROLES: tuple[NetworkRole, ...] = ("text_encoder", "unet", "vae_decoder")
-
-
-class Load(Protocol):
-    """Opens a network: :func:`~sdtui.runtime.load_network`, or somebody who watches what it opens."""
-
-    def __call__(
-        self,
-        path: Path,
-        compute_units: ComputeUnits,
-        precision: Precision,
-        *,
-        profile: Profile,
-        on_stage: OnStage,
-    ) -> Network: ...
-
-
-def _ignore(_event: PipelineEvent) -> None:
-    """Nobody watches."""
+_PLAIN = GenerationRequest(prompt="anything")
+"""Needs the networks that every picture needs."""
 
 
 def _never() -> bool:
@@ -59,8 +49,8 @@ def _never() -> bool:
 class Picture:
     """A finished picture and what it takes to make it again.
 
-    ``request`` has its seed, size and model filled in. ``model`` is the model's name, ``model_hash``
-    64 hex digits, ``runtime`` who ran the UNet: ``portable bf16``.
+    ``request`` has its seed, size, model and LoRAs filled in. ``model`` is the model's name,
+    ``model_hash`` 64 hex digits, ``runtime`` who ran the denoiser: ``portable bf16``.
     """
 
     image: Image.Image
@@ -71,19 +61,11 @@ class Picture:
     runtime: str
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """What is in memory while a pipeline is warm: where memory is short, one network at a time."""
-
-    residence: Residence
-    family: StableDiffusion
-
-
 class Pipeline:
     """A model in memory: made once, asked for many pictures, closed when its memory is wanted.
 
     Where memory does not hold all its networks they take turns, each loaded when it is run.
-    ``load`` opens its networks; whoever wants to watch one of them gives their own.
+    ``watch`` is given each network that was loaded, and may put one in its place that watches it.
     """
 
     def __init__(
@@ -91,32 +73,33 @@ class Pipeline:
         bundle: Bundle,
         compute_units: ComputeUnits = "all",
         precision: Precision = "auto",
-        load: Load = load_network,
+        watch: Watch = unwatched,
     ) -> None:
         self.bundle = bundle
         self.compute_units = compute_units
         self.precision = precision
-        self._load = load
-        self._loaded: _Loaded | None = None
-        self._on_event: OnEvent = _ignore
+        self._opener = Opener(bundle, compute_units, precision, watch)
+        self._residence = Residence(self._opener.open, self._opener.needs)
+        self._tokenizers: dict[NetworkRole, Tokenizer] = {}
 
     @property
     def warm(self) -> bool:
-        """Whether the networks are in memory."""
-        return self._loaded is not None
+        """Whether networks are in memory."""
+        return not self._residence.empty
 
-    def load(self, on_event: OnEvent = _ignore, cancelled: Callable[[], bool] = _never) -> None:
+    def load(self, on_event: OnEvent = ignore, cancelled: Callable[[], bool] = _never) -> None:
         """Bring the networks into memory, unless they are there, and everything else that takes time.
 
         Raises :class:`NetworkError`, :class:`BundleError`, or :class:`Cancelled` between two of them.
         """
-        self._warm_up(on_event, cancelled)
+        check(_PLAIN, self.bundle)
+        self._invite(_PLAIN, on_event, cancelled)
         import_schedulers()
 
     def generate(
         self,
         request: GenerationRequest,
-        on_event: OnEvent = _ignore,
+        on_event: OnEvent = ignore,
         cancelled: Callable[[], bool] = _never,
     ) -> Picture:
         """Make the one picture of ``request`` (``count`` 1, seed set), loading what is not loaded.
@@ -125,45 +108,49 @@ class Pipeline:
         wrong, or :class:`Cancelled` at the next step after ``cancelled`` says so.
         """
         request = self._complete(request)
-        assert request.seed is not None
-        manifest = self.bundle.manifest
-        clock, cold = _Clock(), not self.warm
-        scheduler = make_scheduler(request.scheduler, read_scheduler_config(self.bundle), request.steps)
-        loaded = self._warm_up(on_event, cancelled)
-        load = clock.lap() * cold + self._fetch("text_encoder", clock)
+        check(request, self.bundle)
+        size = picture_size(self.bundle, request)
+        given = read_given(request, *size, self.bundle.manifest.scale)
+        make, crew = self._scheduler(request), self._cast(request)
+        make()  # refuses what it cannot do before networks are loaded
+        clock = _Clock(self._residence)
+        self._invite(request, on_event, cancelled)
 
         on_event(Encoding())
-        guided = request.guidance_scale > 1
-        prompts = (request.negative_prompt, request.prompt) if guided else (request.prompt,)
-        words = loaded.family.condition(prompts)
+        players = [(each, conditioned(each, request, guided=crew.guided)) for each in crew.families]
+        walk = legs(request, make, players)
         text = clock.lap()
 
-        load += self._fetch("unet", clock)
-        rows, columns = manifest.height // manifest.scale, manifest.width // manifest.scale
-        noise = Noise(request.seed, request.rng)
+        noise = Noise(request.seed or 0, request.rng)
+        beginning = self._start(request, given, walk, noise)
         latents = denoise(
-            noise.draw((1, manifest.latent_channels, rows, columns)),
-            scheduler,
-            partial(loaded.family.predict, words=words),
-            guidance_scale=request.guidance_scale,
-            generator=noise.generator(),
-            colours=manifest.preview,
+            beginning.latents,
+            walk,
+            Steering(
+                guidance_scale=request.guidance_scale,
+                tell=self._tell(request, given),
+                channels=beginning.channels,
+                keeping=beginning.keeping,
+            ),
+            noise=noise,
+            colours=self.bundle.manifest.preview,
             on_event=on_event,
             cancelled=cancelled,
         )
+        runtime = self._resident(denoiser(self.bundle, request), size).runtime
         denoising = clock.lap()
-        runtime = loaded.residence.present("unet").runtime
 
         if cancelled():
             raise Cancelled
-        load += self._fetch("vae_decoder", clock)
+        decoder = self._resident("vae_decoder", size)
+        decoder.fetch()
         on_event(Decoding())
-        image = decode(latents.numpy(), loaded.residence.present("vae_decoder"), manifest)
+        image = decode(latents.numpy(), decoder, self.bundle.manifest)
         decoding = clock.lap()
         return Picture(
             image=image,
             request=request,
-            seconds=Seconds(load, text, denoising, decoding, clock.total),
+            seconds=Seconds(clock.loading, text, denoising, decoding, clock.total),
             model=self.bundle.name,
             model_hash=self.bundle.hash,
             runtime=runtime,
@@ -171,101 +158,120 @@ class Pipeline:
 
     def close(self) -> None:
         """Give the networks' memory back. The next picture loads them again."""
-        if self._loaded:
-            loaded, self._loaded = self._loaded, None
-            loaded.residence.close()
+        self._residence.close()
 
-    def _warm_up(self, on_event: OnEvent, cancelled: Callable[[], bool]) -> _Loaded:
-        self._on_event = on_event  # a network may be loaded anew when it is first run
-        if self._loaded:
-            return self._loaded
-        if self.bundle.manifest.family != "sd":
-            raise DiffusionError(
-                f"{self.bundle.name} makes no pictures yet",
-                f"this version of sdtui cannot run its family, {self.bundle.manifest.family}",
-                "choose a Stable Diffusion 1 or 2 model",
-            )
-        tokenizer = Tokenizer(self.bundle)
-        residence = Residence(self._open, self._needs)
+    def _invite(self, request: GenerationRequest, on_event: OnEvent, cancelled: Callable[[], bool]) -> None:
+        """Load the first network of ``request``, and others that there is room for; none if that fails."""
+        parts = needed(self.bundle, request)
+        self._opener.tell(parts, on_event)
         try:
-            for role in ROLES:
+            for part in parts:
                 if cancelled():
                     raise Cancelled
-                residence.invite(role)
+                self._residence.invite(part)
+            self._residence.present(parts[0])
         except BaseException:
-            residence.close()
+            self._residence.close()
             raise
-        networks = (residence.resident("text_encoder"), residence.resident("unet"))
-        self._loaded = _Loaded(residence, StableDiffusion(tokenizer, *networks))
-        return self._loaded
 
-    def _fetch(self, role: NetworkRole, clock: _Clock) -> float:
-        """Have a network in memory; the seconds that its load took, 0 where it was there."""
-        assert self._loaded is not None
-        if self._loaded.residence.has(role):
-            return 0.0
-        self._loaded.residence.present(role)
-        return clock.lap()
-
-    def _needs(self, role: NetworkRole) -> int:
-        """Bytes that a network is run in: its weights, and what lies between its operations."""
-        manifest = self.bundle.manifest
-        files = (file for half in self.bundle.halves(role) for file in half.rglob("*") if file.is_file())
-        weights = sum(file.stat().st_size for file in files)
-        return weights * 5 // 4 + manifest.width * manifest.height * ACTIVATION_BYTES_A_PIXEL
-
-    def _open(self, role: NetworkRole) -> Network:
-        manifest, index = self.bundle.manifest, ROLES.index(role) + 1
-        self._on_event(Loading(role, index, len(ROLES)))
-        profile = Profile(role, manifest.family, manifest.width, manifest.height, manifest.attention)
-
-        def on_stage(stage: LoadingStage) -> None:
-            known = (stage.stage, stage.elapsed, stage.expected, stage.note)
-            self._on_event(Loading(role, index, len(ROLES), *known))
-
-        load = partial(
-            self._load,
-            compute_units=self.compute_units,
-            precision=self.precision,
-            profile=profile,
-            on_stage=on_stage,
+    def _start(self, request: GenerationRequest, given: Given, walk: tuple[Leg, ...], noise: Noise) -> Start:
+        manifest, (width, height) = self.bundle.manifest, picture_size(self.bundle, request)
+        encoder = self._resident("vae_encoder", (width, height))
+        shape = (1, manifest.latent_channels, height // manifest.scale, width // manifest.scale)
+        return start(
+            request,
+            given,
+            walk,
+            noise,
+            partial(encode, encoder=encoder, manifest=manifest, noise=noise),
+            shape,
+            inpaints=manifest.family != "sd3" and inpaints(self.bundle, denoiser_role(request, self.bundle)),
         )
-        first, *second = self.bundle.halves(role)
-        network = load(first)
-        try:
-            for half in second:
-                network = ChainedNetwork(network, load(half))
-        except BaseException:
-            network.close()
-            raise
-        return network
+
+    def _tell(self, request: GenerationRequest, given: Given) -> Tell | None:
+        """What ControlNets add to the conditions; zeros from none where the UNet asks for them."""
+        name, size = denoiser(self.bundle, request), picture_size(self.bundle, request)
+        if name != "control_unet":
+            return None
+        following = tuple(
+            Following(
+                self._resident(f"{CONTROLNET_FOLDER}/{control.name}", size),
+                levels(picture),
+                control.weight,
+                control.start,
+                control.end,
+            )
+            for control, picture in zip(request.controls, given.controls, strict=True)
+        )
+        unet = self._resident(name, size)
+
+        def tell(sample: Array, moment: Moment, told: Conditions) -> Conditions:
+            return controlled(following, unet, sample, moment.timestep, told, moment.index, moment.total)
+
+        return tell
+
+    def _cast(self, request: GenerationRequest) -> Cast:
+        size = picture_size(self.bundle, request)
+        return cast(self.bundle, request, self._clip, self._t5, lambda name: self._resident(name, size))
+
+    def _clip(self, role: NetworkRole) -> TextEncoder:
+        if role not in self._tokenizers:
+            self._tokenizers[role] = Tokenizer(self.bundle, role)
+        return TextEncoder(self._tokenizers[role], self._resident(role))
+
+    def _t5(self) -> T5Encoder:
+        _, length = inputs(self.bundle, "text_encoder_3")["input_ids"]
+        return T5Encoder(T5Tokenizer(self.bundle, length), self._resident("text_encoder_3"))
+
+    def _resident(self, name: str, size: Size | None = None) -> Resident:
+        return self._residence.resident(Part(name, size))
+
+    def _scheduler(self, request: GenerationRequest) -> Callable[[], Any]:
+        """What makes a fresh scheduler for ``request``. Raises :class:`DiffusionError`."""
+        manifest, (width, height) = self.bundle.manifest, picture_size(self.bundle, request)
+        return partial(
+            make_scheduler,
+            request.scheduler,
+            read_scheduler_config(self.bundle),
+            request.steps,
+            spacing=request.timestep_spacing,
+            sigmas=request.sigmas,
+            cells=(width // manifest.scale) * (height // manifest.scale),
+        )
 
     def _complete(self, request: GenerationRequest) -> GenerationRequest:
-        """``request`` with model and size filled in. Raises :class:`DiffusionError` for another size."""
+        """``request`` with model, size, scheduler and LoRAs as they are for this model."""
         if request.seed is None or request.count != 1:
             raise ValueError("a pipeline makes one picture of one seed: see GenerationRequest.pictures")
         if (request.compute_units, request.precision) != (self.compute_units, self.precision):
             raise ValueError("the request asks for other compute units or precision than are loaded")
-        manifest = self.bundle.manifest
-        width, height = request.width or manifest.width, request.height or manifest.height
-        if (width, height) != (manifest.width, manifest.height):
-            raise DiffusionError(
-                f"{self.bundle.name} cannot make {width} x {height} pixels",
-                f"it has one size, {manifest.width} x {manifest.height}",
-                "ask for that size or choose another model",
-            )
-        return request.replace(model=reference(self.bundle), width=width, height=height)
+        width, height = picture_size(self.bundle, request)
+        return request.replace(
+            model=reference(self.bundle),
+            width=width,
+            height=height,
+            scheduler=fitting(request.scheduler, flow=self.bundle.manifest.family == "sd3"),
+            loras=request.loras or built_loras(self.bundle),
+        )
 
 
 class _Clock:
-    """Seconds between one call and the next, and in all."""
+    """Seconds between one call and the next, without those that networks were loaded in."""
 
-    def __init__(self) -> None:
+    def __init__(self, residence: Residence) -> None:
+        self._residence = residence
+        self._loaded = residence.seconds
         self._began = self._last = time.perf_counter()
+        self._load = residence.seconds
 
     def lap(self) -> float:
         last, self._last = self._last, time.perf_counter()
-        return self._last - last
+        loaded, self._load = self._load, self._residence.seconds
+        return max(0.0, self._last - last - (self._load - loaded))
+
+    @property
+    def loading(self) -> float:
+        return self._residence.seconds - self._loaded
 
     @property
     def total(self) -> float:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 import psutil
 
-from sdtui.bundle.manifest import NetworkRole
+from sdtui.diffusion.parts import Part
 from sdtui.runtime import Array, Network, TensorSpec
 
-Open = Callable[[NetworkRole], Network]
+Open = Callable[[Part], Network]
 
 
 def available_memory() -> int:
@@ -19,69 +20,80 @@ def available_memory() -> int:
 
 
 class Residence:
-    """A model's networks. ``open_`` brings one into memory, where it ``needs`` so many bytes to run."""
+    """A model's networks. ``open_`` brings one into memory, where it ``needs`` so many bytes to run.
 
-    def __init__(self, open_: Open, needs: Callable[[NetworkRole], int]) -> None:
+    ``seconds`` is how long all loads took so far.
+    """
+
+    def __init__(self, open_: Open, needs: Callable[[Part], int]) -> None:
         self._open = open_
         self._needs = needs
-        self._present: dict[NetworkRole, Network] = {}
+        self._present: dict[Part, Network] = {}
+        self.seconds = 0.0
 
-    def resident(self, role: NetworkRole) -> Resident:
-        """The network of this role, wherever it is."""
-        return Resident(role, self)
+    @property
+    def empty(self) -> bool:
+        """Whether no network is in memory."""
+        return not self._present
 
-    def invite(self, role: NetworkRole) -> None:
+    def resident(self, part: Part) -> Resident:
+        """The network of this part, wherever it is."""
+        return Resident(part, self)
+
+    def invite(self, part: Part) -> None:
         """Load a network ahead of its time, unless that would push others out. Raises NetworkError."""
-        if not self._present or self._room(role):
-            self.present(role)
+        if part not in self._present and (not self._present or self._room(part)):
+            self.present(part)
 
-    def has(self, role: NetworkRole) -> bool:
-        """Whether the network is in memory now."""
-        return role in self._present
-
-    def present(self, role: NetworkRole) -> Network:
+    def present(self, part: Part) -> Network:
         """The network in memory; where it has no room, the others leave. Raises NetworkError."""
-        if role not in self._present:
-            if not self._room(role):
+        if part not in self._present:
+            if not self._room(part):
                 self.close()
-            self._present[role] = self._open(role)
-        return self._present[role]
+            began = time.perf_counter()
+            self._present[part] = self._open(part)
+            self.seconds += time.perf_counter() - began
+        return self._present[part]
 
     def close(self) -> None:
         """Give all memory back."""
         while self._present:
             self._present.popitem()[1].close()
 
-    def _room(self, role: NetworkRole) -> bool:
-        return available_memory() >= self._needs(role)
+    def _room(self, part: Part) -> bool:
+        return available_memory() >= self._needs(part)
 
 
 class Resident:
     """A network that comes back into memory when something is asked of it."""
 
-    def __init__(self, role: NetworkRole, residence: Residence) -> None:
-        self._role = role
+    def __init__(self, part: Part, residence: Residence) -> None:
+        self._part = part
         self._residence = residence
+
+    def fetch(self) -> None:
+        """Have it in memory now. Raises :class:`NetworkError`."""
+        self._residence.present(self._part)
 
     @property
     def inputs(self) -> Mapping[str, TensorSpec]:
-        return self._residence.present(self._role).inputs
+        return self._residence.present(self._part).inputs
 
     @property
     def outputs(self) -> Mapping[str, TensorSpec]:
-        return self._residence.present(self._role).outputs
+        return self._residence.present(self._part).outputs
 
     @property
     def weight_bytes(self) -> int:
-        return self._residence.present(self._role).weight_bytes
+        return self._residence.present(self._part).weight_bytes
 
     @property
     def runtime(self) -> str:
-        return self._residence.present(self._role).runtime
+        return self._residence.present(self._part).runtime
 
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """As the network does. Raises :class:`NetworkError`, also where it cannot be loaded again."""
-        return self._residence.present(self._role).predict(inputs)
+        return self._residence.present(self._part).predict(inputs)
 
     def close(self) -> None:
         """Its residence closes it."""

@@ -17,8 +17,7 @@ from sdtui.diffusion.events import PipelineEvent, Step
 from sdtui.diffusion.pipeline import Pipeline
 from sdtui.doctor.golden import Order, Outcome
 from sdtui.doctor.golden_record import EQUAL, Agreement
-from sdtui.request import ComputeUnits, Precision
-from sdtui.runtime import Array, Network, OnStage, Profile, load_network
+from sdtui.runtime import Array, Network
 
 
 class Overheard:
@@ -48,15 +47,7 @@ def run(order: Order, tell: Tell) -> Outcome:
     (decoder, *_) = bundle.halves("vae_decoder")
     heard: list[Overheard] = []
 
-    def load(
-        path: Path,
-        compute_units: ComputeUnits,
-        precision: Precision,
-        *,
-        profile: Profile,
-        on_stage: OnStage,
-    ) -> Network:
-        network = load_network(path, compute_units, precision, profile=profile, on_stage=on_stage)
+    def watch(path: Path, network: Network) -> Network:
         if path != decoder:
             return network
         heard.append(Overheard(network))
@@ -66,7 +57,7 @@ def run(order: Order, tell: Tell) -> Outcome:
         done, left = (event.index / event.total, event.remaining) if isinstance(event, Step) else (0.0, None)
         tell(Stage("", type(event).__name__.lower(), round(done, 3), 0.0, left))
 
-    pipeline = Pipeline(bundle, order.request.compute_units, order.request.precision, load)
+    pipeline = Pipeline(bundle, order.request.compute_units, order.request.precision, watch)
     picture = pipeline.generate(order.request, on_event)
     pipeline.close()
     numbers = heard[-1].numbers

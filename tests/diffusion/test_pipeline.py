@@ -211,11 +211,3 @@ def test_a_model_without_preview_colours(
     plain.generate(request_, events.append)
     plain.close()
     assert {event.preview for event in events if isinstance(event, Step)} == {None}
-
-
-def test_a_family_that_cannot_be_run_says_so(tiny_bundle: Path, tmp_path: Path) -> None:
-    bundle = Bundle.open(shutil.copytree(tiny_bundle, tmp_path / "xl"))
-    manifest = bundle.path / "bundle.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"family": "sdxl"}))
-    with pytest.raises(DiffusionError, match="cannot run its family, sdxl"):
-        Pipeline(Bundle.open(bundle.path)).load()

@@ -1,0 +1,99 @@
+"""Which networks of a bundle a picture needs, and where each lies in the picture's size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from sdtui.bundle import Bundle
+from sdtui.bundle.bundle import CONTROLNET_FOLDER
+from sdtui.bundle.facts import Shape, read_facts
+from sdtui.request import GenerationRequest
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A network as it is loaded: its name in :attr:`Bundle.entries`, and the size of the picture.
+
+    ``size`` is None for a text encoder, which is the same for all.
+    """
+
+    name: str
+    size: Size | None = None
+
+
+def needed(bundle: Bundle, request: GenerationRequest) -> tuple[Part, ...]:
+    """The networks of ``request``, in the order in which they are run."""
+    size = picture_size(bundle, request)
+    encoders = ("text_encoder", "text_encoder_2", "text_encoder_3")
+    texts = [Part(name) for name in encoders if name in bundle.entries]
+    return (*(texts or [Part("text_encoder")]), *(Part(name, size) for name in _of_size(bundle, request)))
+
+
+def _of_size(bundle: Bundle, request: GenerationRequest) -> Iterator[str]:
+    if request.image is not None:
+        yield "vae_encoder"
+    for control in request.controls:
+        yield f"{CONTROLNET_FOLDER}/{control.name}"
+    yield denoiser(bundle, request)
+    if refined(bundle, request):
+        yield "refiner"
+    yield "vae_decoder"
+
+
+def denoiser(bundle: Bundle, request: GenerationRequest) -> str:
+    """The network that takes the noise away: with ControlNets the one that listens to them."""
+    if bundle.manifest.family == "sd3":
+        return "mmdit"
+    only = "unet" not in bundle.entries and "control_unet" in bundle.entries
+    return "control_unet" if request.controls or only else "unet"
+
+
+def refined(bundle: Bundle, request: GenerationRequest) -> bool:
+    """Whether SDXL's refiner finishes the picture."""
+    return bundle.manifest.family == "sdxl" and "refiner" in bundle.entries and request.refiner_start < 1
+
+
+def picture_size(bundle: Bundle, request: GenerationRequest) -> Size:
+    """Width and height that are asked for, else the model's own."""
+    return request.width or bundle.manifest.width, request.height or bundle.manifest.height
+
+
+def sizes(bundle: Bundle, name: str) -> set[Size]:
+    """The pictures that a network is made for."""
+    entry = bundle.entries[name]
+    others = (label.split("x") for label in (*entry.sizes, *entry.functions))
+    return {
+        (bundle.manifest.width, bundle.manifest.height),
+        *((int(width), int(height)) for width, height in others),
+    }
+
+
+def packages(bundle: Bundle, part: Part) -> tuple[tuple[Path, str | None], ...]:
+    """The packages that a part is run through in their order, one or two, and the function of each.
+
+    The function is None for a package's default one.
+    """
+    entry = bundle.entries[part.name]
+    label = "x".join(map(str, part.size or ()))
+    if label in entry.sizes:
+        return ((bundle.path / entry.sizes[label], None),)
+    function = entry.functions.get(label)
+    halves = (entry.file, entry.second_half)
+    return tuple((bundle.path / file, function) for file in halves if file is not None)
+
+
+def inputs(bundle: Bundle, name: str) -> dict[str, Shape]:
+    """What a network takes, without loading it: its inputs' shapes. Raises :class:`NetworkError`."""
+    entry = bundle.entries[name]
+    return _inputs(bundle.path / entry.file, entry.sha256)
+
+
+@lru_cache(maxsize=16)
+def _inputs(network: Path, _sha256: str) -> dict[str, Shape]:
+    return dict(read_facts(network).inputs)
