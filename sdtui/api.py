@@ -8,6 +8,7 @@ from typing import Any
 
 from sdtui.bundle import Bundle, locate
 from sdtui.diffusion.pipeline import Picture, Pipeline
+from sdtui.diffusion.prompt.submission import pictures
 from sdtui.history.inputs import keep_pictures
 from sdtui.request import GenerationRequest
 from sdtui.settings import load_settings, places
@@ -20,8 +21,9 @@ def generate(prompt: str, *, model: str | None = None, **fields: Any) -> Iterato
 
     ``model`` is a name or a path, None for the one in the settings, else the built-in one; ``fields``
     are the other fields of :class:`GenerationRequest`. At the call the request and the model are
-    checked and the pictures that it starts from kept; the networks are loaded when the first picture
-    is asked for and let go after the last. Raises :class:`SdtuiError`.
+    checked, the pictures that it starts from kept, and choices and wildcards in its prompts drawn; the
+    networks are loaded when the first picture is asked for and let go after the last. Raises
+    :class:`SdtuiError`.
 
     >>> for picture in generate("a red apple", steps=20, seed=7):
     ...     picture.image.save("apple.png")
@@ -29,10 +31,11 @@ def generate(prompt: str, *, model: str | None = None, **fields: Any) -> Iterato
     request = GenerationRequest(prompt=prompt, model=model or load_settings().model, **fields)
     bundle = Bundle.open(locate(request.model))
     request = keep_pictures(request, places().inputs)
-    return _pictures(Pipeline(bundle, request.compute_units, request.precision), request)
+    wanted = tuple(pictures(request))
+    return _pictures(Pipeline(bundle, request.compute_units, request.precision), wanted)
 
 
-def _pictures(pipeline: Pipeline, request: GenerationRequest) -> Iterator[Picture]:
+def _pictures(pipeline: Pipeline, wanted: tuple[GenerationRequest, ...]) -> Iterator[Picture]:
     with closing(pipeline):
-        for each in request.pictures():
+        for each in wanted:
             yield pipeline.generate(each)

@@ -152,11 +152,14 @@ class Choices(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class GenerationRequest(Choices, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that decides the pixels of a picture, and nothing else.
+    """Everything that decides the pixels of a picture, and what its prompt was drawn from.
 
-    ``seed`` is None until the request is submitted; :meth:`seeded` draws one. Raises
-    :class:`RequestError` when a value is out of range.
+    ``seed`` is None until the request is submitted; :meth:`seeded` draws one. ``template`` is the prompt
+    as it was written, with choices and wildcards, where ``prompt`` is what became of it; it is only
+    remembered. Raises :class:`RequestError` when a value is out of range.
     """
+
+    template: str | None = None
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():
@@ -211,7 +214,7 @@ class GenerationRequest(Choices, frozen=True, kw_only=True, forbid_unknown_field
             raise RequestError("request", str(error), "send a request as sdtui writes it") from error
 
 
-_TEXTS = ("prompt", "negative_prompt", "blend_prompt", "model", "image", "mask")
+_TEXTS = ("prompt", "template", "negative_prompt", "blend_prompt", "model", "image", "mask")
 
 _RANGES: dict[str, tuple[float, float, str]] = {
     "steps": (1, MAX_STEPS, "20 is a good start"),

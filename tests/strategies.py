@@ -19,6 +19,7 @@ loras = st.builds(LoRA, name=text, weight=st.floats(-10, 10))
 requests = st.builds(
     GenerationRequest,
     prompt=text.filter(lambda prompt: bool(prompt.strip())),
+    template=st.none() | text,
     negative_prompt=text,
     model=st.none() | text,
     steps=st.integers(1, 1000),

@@ -8,6 +8,7 @@ import pytest
 
 import sdtui
 from sdtui.bundle import BundleError
+from sdtui.diffusion.prompt.errors import PromptError
 from sdtui.request import RequestError
 from sdtui.settings import Settings, save_settings
 
@@ -18,6 +19,16 @@ def test_one_picture_for_each_seed(tiny_bundle: Path, home: Path) -> None:
     assert [picture.request.seed for picture in pictures] == [2**32 - 1, 0]
     assert pictures[0].image.tobytes() != pictures[1].image.tobytes()
     assert isinstance(pictures[0], sdtui.Picture)
+
+
+def test_choices_are_drawn_for_each_picture(tiny_bundle: Path, home: Path) -> None:
+    assert home.exists()
+    pictures = list(sdtui.generate("a {red|green} apple", model=str(tiny_bundle), steps=1, seed=0, count=3))
+    prompts = [picture.request.prompt for picture in pictures]
+    assert set(prompts) == {"a red apple", "a green apple"}
+    assert {picture.request.template for picture in pictures} == {"a {red|green} apple"}
+    again = sdtui.generate(prompts[1], model=str(tiny_bundle), steps=1, seed=1)
+    assert [picture.image.tobytes() for picture in again] == [pictures[1].image.tobytes()]
 
 
 def test_the_model_of_the_settings(tiny_bundle: Path, home: Path) -> None:
@@ -32,3 +43,5 @@ def test_mistakes_are_told_at_the_call(home: Path) -> None:
         sdtui.generate("a red apple", steps=-1)
     with pytest.raises(BundleError, match="there is no model /nowhere"):
         sdtui.generate("a red apple", model="/nowhere")
+    with pytest.raises(PromptError, match="__fruit__ cannot be used, there is no"):
+        sdtui.generate("a red __fruit__")

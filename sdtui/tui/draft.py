@@ -44,7 +44,8 @@ class Draft(Choices, frozen=True, kw_only=True):
 
 def draft_of(request: GenerationRequest) -> Draft:
     """A draft that makes the same picture again."""
-    return Draft(**msgspec.structs.asdict(request), seed_locked=request.seed is not None)
+    chosen = {field: getattr(request, field) for field in Choices.__struct_fields__}
+    return Draft(**chosen, seed_locked=request.seed is not None)
 
 
 def starting_draft(settings: Settings) -> Draft:

@@ -16,7 +16,7 @@ FIELD = {field.name: field for field in FIELDS}
 
 @given(requests)
 def test_a_draft_of_a_request_makes_that_request_again(request: GenerationRequest) -> None:
-    assert draft_of(request).request() == request
+    assert draft_of(request).request() == request.replace(template=None)
 
 
 def test_an_empty_prompt_is_a_draft_but_no_request() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from sdtui.errors import SdtuiError
+from sdtui.request import RequestError
 
 
-class PromptError(SdtuiError):
+class PromptError(RequestError):
     """A prompt's template cannot become a prompt."""
+
+    def __init__(self, what: str, why: str, remedy: str) -> None:
+        super().__init__("prompt", why, remedy)
+        self.what = what
