@@ -267,7 +267,12 @@ class Studio(App[None]):
     def action_screen(self, name: str) -> None:
         from sdtui.tui.openings import OPENINGS
 
-        OPENINGS[name](self)
+        self._after_typing(lambda: OPENINGS[name](self))
+
+    def back(self) -> None:
+        """Close every screen above the main one."""
+        while self.screen is not self.create:
+            self.pop_screen()
 
     @on(Library.MoreWanted)
     def _more_models_wanted(self) -> None:
@@ -281,9 +286,14 @@ class Studio(App[None]):
 
     @on(wishes.Take)
     def _take(self, wish: wishes.Take) -> None:
-        while self.screen is not self.create:
-            self.pop_screen()
+        self.back()
         self.create.take(wish.picture.request)
+
+    @on(wishes.Vary)
+    def _vary(self, wish: wishes.Vary) -> None:
+        from sdtui.tui.openings import vary
+
+        vary(self, wish.picture.request)
 
     @on(wishes.Mark)
     def _mark(self, wish: wishes.Mark) -> None:
@@ -310,6 +320,7 @@ class Studio(App[None]):
     @on(messages.RecentListed)
     @on(messages.ImageLoaded)
     @on(messages.ThumbnailsLoaded)
+    @on(messages.SheetWritten)
     @on(messages.TokensCounted)
     @on(messages.Found)
     @on(messages.Forecasted)
@@ -322,6 +333,8 @@ class Studio(App[None]):
                 self.session.hear(event)
                 if isinstance(event, Finished | Snapshot):
                     self.reader.recent()
+                for sheet in self.session.ready_sheets():
+                    self.reader.put_together(sheet)
                 if isinstance(event, Snapshot) or (isinstance(event, Conversion) and event.report):
                     self.reader.models()
             case messages.ModelsListed(models):
@@ -333,6 +346,9 @@ class Studio(App[None]):
                 self._pictures.add(identity, image)
             case messages.ThumbnailsLoaded(images):
                 self.create.query_one(RecentStrip).add_thumbnails(images)
+            case messages.SheetWritten(sheet, path, size):
+                self.session.show_sheet(sheet, path, size)
+                self._save()
             case messages.TokensCounted(count, limit):
                 self.create.show_tokens(count, limit)
             case messages.Found() | messages.Forecasted():

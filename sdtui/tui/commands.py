@@ -94,6 +94,7 @@ COMMANDS: tuple[Command, ...] = (
         "Put the picture beside the marked one, or the one before it",
         shown="wide",
     ),
+    Command("grid", "f10", "screen('grid')", "X/Y sheet", "Vary two settings, and see all on one sheet"),
     Command(
         "jump", "ctrl+o", "screen('jump')", "jump", "Go to any part of the screen by its letter", shown="wide"
     ),

@@ -13,6 +13,7 @@ from sdtui.engine.protocol import Conversion, Failure, Gauge, Progress
 from sdtui.errors import SdtuiError
 from sdtui.tui.engine_link import LinkEvent
 from sdtui.tui.session import Picture
+from sdtui.tui.sheet import Sheet
 from sdtui.tui.widgets.library import Model
 
 if TYPE_CHECKING:
@@ -87,6 +88,15 @@ class PicturesRead(Message):
 
 
 @dataclass
+class SheetWritten(Message):
+    """An X/Y sheet is on disk, of so many pixels (width, height)."""
+
+    sheet: Sheet
+    path: str
+    size: tuple[int, int]
+
+
+@dataclass
 class TokensCounted(Message):
     """How long a prompt is."""
 
@@ -123,6 +133,7 @@ FromThread = (
     | RecentListed
     | ImageLoaded
     | ThumbnailsLoaded
+    | SheetWritten
     | TokensCounted
     | Found
     | Forecasted

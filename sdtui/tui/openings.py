@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from sdtui.conversion import ConversionRequest
 from sdtui.errors import SdtuiError
-from sdtui.request import GenerationRequest
+from sdtui.request import GenerationRequest, RequestError
+from sdtui.tui.axes import Axis
 from sdtui.tui.session import Picture
 
 if TYPE_CHECKING:
@@ -66,6 +67,28 @@ def compare_pair(studio: Studio, pair: tuple[Picture, Picture]) -> None:
     studio.push_screen(Compare(pair, studio.create.depth))
 
 
+def grid(studio: Studio) -> None:
+    """Vary the request that is being written."""
+    draft = studio.session.draft
+    try:
+        vary(studio, (draft if draft.seed is not None else draft.with_seed()).request())
+    except RequestError as error:
+        studio.session.complain(error)
+        studio.show()
+
+
+def vary(studio: Studio, request: GenerationRequest) -> None:
+    """Vary a request along two settings."""
+    from sdtui.tui.screens.grid import Grid
+
+    def chosen(axes: tuple[Axis, Axis] | None) -> None:
+        if axes:
+            studio.ask(lambda: studio.session.generate_sheet(request, *axes))
+            studio.back()
+
+    studio.push_screen(Grid(request), chosen)
+
+
 def help(studio: Studio) -> None:
     """Read every key."""
     from sdtui.tui.screens.help import Help
@@ -85,5 +108,5 @@ def jump(studio: Studio) -> None:
 
 
 OPENINGS: dict[str, Callable[[Studio], None]] = {
-    opening.__name__: opening for opening in (recall, convert, gallery, compare, help, jump)
+    opening.__name__: opening for opening in (recall, convert, gallery, compare, grid, help, jump)
 }

@@ -16,6 +16,7 @@ from sdtui.tui.background import Background
 from sdtui.tui.draft import Draft
 from sdtui.tui.remembered import Remembered, remember
 from sdtui.tui.session import Picture
+from sdtui.tui.sheet import Sheet, put_together
 
 if TYPE_CHECKING:
     from sdtui.bundle.tokenizer import Tokenizer
@@ -67,6 +68,15 @@ class Reader:
             self._deliver(messages.ThumbnailsLoaded(images))
 
         self._background.do(read)
+
+    def put_together(self, sheet: Sheet) -> None:
+        """Write an X/Y sheet; answers SheetWritten."""
+
+        def write() -> None:
+            path, size = put_together(sheet)
+            self._deliver(messages.SheetWritten(sheet, str(path), size))
+
+        self._background.do(write)
 
     def count_tokens(self, draft: Draft) -> None:
         """Answers TokensCounted."""

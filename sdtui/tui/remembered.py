@@ -10,18 +10,21 @@ from sdtui.files import write_atomically
 from sdtui.settings import places
 from sdtui.tui.conversion_draft import ConversionDraft
 from sdtui.tui.draft import Draft
+from sdtui.tui.sheet import Sheet
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True):
     """The request and the conversion being written, earlier prompts, and the last picture seen here.
 
-    ``draft`` is None before the first run; ``seen`` is a history id.
+    ``draft`` is None before the first run; ``seen`` is a history id. ``sheets`` are those whose
+    pictures were still being made.
     """
 
     draft: Draft | None = None
     prompts: tuple[str, ...] = ()
     seen: int | None = None
     conversion: ConversionDraft = ConversionDraft()
+    sheets: tuple[Sheet, ...] = ()
 
 
 def studio_file() -> Path:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from sdtui.request import Choices, GenerationRequest
-from sdtui.tui.session import Picture
+
+if TYPE_CHECKING:
+    from sdtui.tui.session import Picture
 
 LABELS = {"guidance_scale": "guidance", "negative_prompt": "negative"}
 ALWAYS = ("steps", "guidance_scale", "seed", "scheduler")

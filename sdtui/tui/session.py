@@ -22,6 +22,7 @@ from sdtui.engine.protocol import (
 )
 from sdtui.errors import SdtuiError
 from sdtui.request import GenerationRequest
+from sdtui.tui.axes import Axis, crossed
 from sdtui.tui.conversion_draft import ConversionDraft
 from sdtui.tui.converting import verdict
 from sdtui.tui.draft import Draft, draft_of
@@ -29,6 +30,7 @@ from sdtui.tui.engine_link import Connected, Connecting, LinkEvent, Lost
 from sdtui.tui.engine_view import EngineView
 from sdtui.tui.prompts import PromptWalk
 from sdtui.tui.remembered import Remembered
+from sdtui.tui.sheet import Sheet
 
 Wanted = TypeVar("Wanted", bound=Submit | Convert)
 
@@ -75,6 +77,8 @@ class Session:
         self.walk = PromptWalk(remembered.prompts, self.draft.prompt)
         self.seen = remembered.seen
         self.conversion: ConversionDraft = remembered.conversion
+        self.sheets: tuple[Sheet, ...] = remembered.sheets
+        self._sheets_shown = 0
         self.converted: ConversionReport | None = None
         self.engine = EngineView()
         self.recent: tuple[Picture, ...] = ()
@@ -129,6 +133,30 @@ class Session:
         self.walk.keep()
         self.opened = None
         return self._submit(tuple(map(_job_for, requests)))
+
+    def generate_sheet(self, request: GenerationRequest, x: Axis, y: Axis) -> list[Submit]:
+        """Queue a picture for each cell of an X/Y sheet. Raises :class:`~sdtui.request.RequestError`."""
+        request = request.seeded().replace(count=1)
+        wanted = tuple(map(_job_for, crossed(request, x, y)))
+        self.sheets += (Sheet(request, x, y, tuple(each.job for each in wanted)),)
+        return self._submit(wanted)
+
+    def ready_sheets(self) -> tuple[Sheet, ...]:
+        """The sheets whose pictures are all made, or will not be; each is told once."""
+        if self.engine.link != "on" or self.engine.memory is None:
+            return ()
+        busy = {job.job for job in self.engine.jobs}
+        ready = tuple(sheet for sheet in self.sheets if not busy & set(sheet.jobs))
+        self.sheets = tuple(sheet for sheet in self.sheets if sheet not in ready)
+        return ready
+
+    def show_sheet(self, sheet: Sheet, path: str, size: tuple[int, int]) -> None:
+        """A sheet is on disk."""
+        self._sheets_shown += 1
+        # It is no row of the history: a number below those of all pictures is its name here.
+        self.latest = Picture(-self._sheets_shown, path, *size, sheet.request, "")
+        self.opened = None
+        self.notice = Notice("the X/Y sheet is done", file=path)
 
     def convert(self, request: ConversionRequest) -> list[Convert]:
         """Queue a conversion, whose files are absolute paths."""
@@ -301,7 +329,11 @@ class Session:
     def remembered(self) -> Remembered:
         """What the next run needs to go on from here."""
         return Remembered(
-            draft=self.draft, prompts=self.walk.earlier, seen=self.seen, conversion=self.conversion
+            draft=self.draft,
+            prompts=self.walk.earlier,
+            seen=self.seen,
+            conversion=self.conversion,
+            sheets=self.sheets,
         )
 
     def goodbye(self, handed_over: bool) -> str:

@@ -109,16 +109,20 @@ def queued(submit: Submit, ahead: int = 0) -> Queued:
     return Queued(submit.job, submit.request, ahead)
 
 
-def make_picture(request: GenerationRequest, size: int = 64, colour: str = "red") -> PictureRecord:
+def make_picture(
+    request: GenerationRequest, size: int = 64, colour: str = "red", job: str | None = None
+) -> PictureRecord:
     """A picture on disk and in the history, as the engine leaves it."""
     folder = places().pictures
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{request.prompt.replace(' ', '-')}-{request.seed}.png"
+    path = folder / f"{request.prompt.replace(' ', '-')}-{request.seed}{job or ''}.png"
     Image.new("RGB", (size, size), colour).save(path)
-    return remember_picture(path, request, size)
+    return remember_picture(path, request, size, job)
 
 
-def remember_picture(path: Path, request: GenerationRequest, size: int) -> PictureRecord:
+def remember_picture(
+    path: Path, request: GenerationRequest, size: int, job: str | None = None
+) -> PictureRecord:
     """A row of the history."""
     with History(places().history_file) as history:
         return history.add(
@@ -127,6 +131,7 @@ def remember_picture(path: Path, request: GenerationRequest, size: int) -> Pictu
             size=(size, size),
             seconds={"load": 0, "text": 0.1, "denoise": 2, "decode": 0.2, "total": 2.3},
             peak_memory_bytes=1,
+            job=job,
         )
 
 

@@ -197,7 +197,7 @@ async def test_recall_moves_with_the_arrows_and_escape_takes_nothing() -> None:
 
 async def test_help_lists_every_bound_command_with_its_real_keys() -> None:
     async with opened(160, 60) as studio:
-        studio.app.set_keymap({"recall": "f10"})
+        studio.app.set_keymap({"recall": "f11"})
         await studio.press("f1")
         await studio.until(lambda: isinstance(studio.app.screen, Help))
         text = str(studio.app.screen.query_one(Static).render())
@@ -205,7 +205,7 @@ async def test_help_lists_every_bound_command_with_its_real_keys() -> None:
             if command.keys:
                 assert command.meaning in text
         recall = next(line for line in text.splitlines() if "Find an earlier prompt" in line)
-        assert "f10" in recall
+        assert "f11" in recall
         assert "^r" not in recall
         await studio.press("escape")
         await studio.until(lambda: isinstance(studio.app.screen, Create))
@@ -213,8 +213,8 @@ async def test_help_lists_every_bound_command_with_its_real_keys() -> None:
 
 async def test_the_key_line_follows_the_keymap() -> None:
     async with opened() as studio:
-        studio.app.set_keymap({"recall": "f10"})
-        await studio.shows("f10 recall")
+        studio.app.set_keymap({"recall": "f11"})
+        await studio.shows("f11 recall")
         assert "^r" not in studio.text
 
 
