@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import itertools
 import os
+import re
 import secrets
+import shutil
 import stat
 import tempfile
 import time
@@ -22,6 +25,10 @@ class FileError(SdtuiError):
 
 TEMPORARY = ".sdtui-"
 """How the names of files that are not yet whole begin."""
+
+_RANDOM = re.compile(re.escape(TEMPORARY) + "[a-z0-9_]{8}")
+_JUST_MADE = 10
+"""Seconds that a folder may lie there before it is locked by who made it."""
 
 LEFT_BEHIND = 3600
 """Seconds after which nobody can still be writing such a file."""
@@ -74,16 +81,45 @@ def _written(file: Path, content: bytes) -> Iterator[Path]:
 def create_folder_atomically(folder: Path) -> Iterator[Path]:
     """Yield a path to make ``folder`` at; it becomes ``folder`` when the block ends, or vanishes.
 
-    The path has the same name and lies in a hidden folder beside it. Raises FileExistsError rather
-    than overwrite; OSError.
+    The path has the same name and lies in a hidden folder beside it. What a process that was killed
+    left there goes. Raises FileExistsError rather than overwrite; OSError.
     """
     if folder.exists():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".sdtui-", dir=folder.parent) as hidden:
+    _sweep_folders(folder.parent)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=folder.parent) as hidden, _locked(Path(hidden)):
         unfinished = Path(hidden) / folder.name
         yield unfinished
         unfinished.rename(folder)
+
+
+def _sweep_folders(parent: Path) -> None:
+    """Remove the hidden folders in ``parent`` that nobody is at work in.
+
+    Only those with the random names of :mod:`tempfile`: conversions that can go on are hidden there too.
+    """
+    for hidden in filter(lambda each: _RANDOM.fullmatch(each.name), parent.glob(f"{TEMPORARY}*")):
+        with contextlib.suppress(OSError):
+            if time.time() - hidden.stat().st_mtime > _JUST_MADE:
+                with _locked(hidden) as free:
+                    if free:
+                        shutil.rmtree(hidden)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Hold the lock of ``folder`` as long as this process lives, at most; yields whether it was free."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # or the file system knows no locks
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(lock)
 
 
 def sweep(folder: Path) -> None:

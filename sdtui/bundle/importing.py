@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +18,10 @@ from sdtui.bundle.layouts import find_model
 from sdtui.bundle.library import STARTER
 from sdtui.bundle.linking import Put, copy_file, place_file
 from sdtui.bundle.scheduler import PredictionType
-from sdtui.files import LEFT_BEHIND, TEMPORARY, create_folder_atomically, reason
+from sdtui.files import create_folder_atomically, reason
 
 How = Literal["link", "copy", "move"]
 """Whether files are shared with where they were, copied, or shared and then removed there."""
-
-_RANDOM = re.compile(re.escape(TEMPORARY) + "[a-z0-9_]{8}")
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,6 @@ def import_model(
     folder = find_model(path)
     roots = trusted_roots(path, folder)
     try:
-        _sweep(models)
         model: _Model = (
             _Bundle(Bundle.open(folder), roots)
             if (folder / MANIFEST_FILE).is_file()
@@ -140,15 +135,3 @@ def _take_away(sources: Iterable[Path], folder: Path) -> tuple[str, ...]:
     except OSError as error:
         return (f"{folder} could not be removed: {reason(error)}",)
     return ()
-
-
-def _sweep(models: Path) -> None:
-    """Remove what imports that were killed have left in ``models``, once nobody can still be at it.
-
-    Only folders with the random names of :mod:`tempfile`: an unfinished conversion is hidden there too.
-    """
-    for hidden in filter(lambda each: _RANDOM.fullmatch(each.name), models.glob(f"{TEMPORARY}*")):
-        with contextlib.suppress(OSError):
-            newest = max(each.lstat().st_mtime for each in (hidden, *hidden.rglob("*")))
-            if hidden.is_dir() and time.time() - newest > LEFT_BEHIND:
-                shutil.rmtree(hidden)
