@@ -10,6 +10,7 @@ from torch import Tensor
 from sdtui.bundle.manifest import Manifest
 from sdtui.diffusion.errors import DiffusionError
 from sdtui.diffusion.noise import Noise
+from sdtui.diffusion.tiles import in_tiles
 from sdtui.runtime import Array, Network
 
 _LOG_VARIANCES = (-30.0, 20.0)
@@ -17,12 +18,12 @@ _LOG_VARIANCES = (-30.0, 20.0)
 
 
 def decode(latents: Array, decoder: Network, manifest: Manifest) -> Image.Image:
-    """Latents (1, C, h, w) through the VAE decoder to an RGB picture.
+    """Latents (1, C, h, w) through the VAE decoder to an RGB picture, in tiles where they are larger.
 
     Raises :class:`DiffusionError` where the decoder overflowed: the picture would be black.
     """
     z = latents / manifest.scaling_factor + manifest.shift_factor
-    pixels = decoder.predict({"z": z.astype(np.float32)})["image"][0]
+    pixels = in_tiles(decoder, "z", "image", z.astype(np.float32))[0]
     if not np.isfinite(pixels).all():
         raise DiffusionError(
             "the picture broke in the VAE decoder",
@@ -39,7 +40,7 @@ def encode(levels: Array, encoder: Network, manifest: Manifest, noise: Noise) ->
     The encoder gives the mean and log variance of where the latents may lie; they are drawn there from
     ``noise``. Raises :class:`DiffusionError` where the encoder overflowed.
     """
-    moments = encoder.predict({"x": (2 * levels - 1).astype(np.float32)})["latent"]
+    moments = in_tiles(encoder, "x", "latent", (2 * levels - 1).astype(np.float32))
     if not np.isfinite(moments).all():
         raise DiffusionError(
             "the picture broke in the VAE encoder",
