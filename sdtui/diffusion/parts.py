@@ -94,6 +94,12 @@ def inputs(bundle: Bundle, name: str) -> dict[str, Shape]:
     return _inputs(bundle.path / entry.file, entry.sha256)
 
 
+def token_chunks(bundle: Bundle, name: str) -> int:
+    """How many chunks of a text encoder's tokens fit into what a denoiser reads. Raises NetworkError."""
+    words = inputs(bundle, name).get("encoder_hidden_states", ())
+    return max(1, words[-1] // bundle.manifest.token_length) if words else 1
+
+
 @lru_cache(maxsize=16)
 def _inputs(network: Path, _sha256: str) -> dict[str, Shape]:
     return dict(read_facts(network).inputs)

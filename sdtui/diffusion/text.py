@@ -9,6 +9,7 @@ import numpy as np
 
 from sdtui.bundle.t5_tokenizer import T5Tokenizer
 from sdtui.bundle.tokenizer import Tokenizer
+from sdtui.diffusion.prompt.conditioning import encode
 from sdtui.runtime import Array, Network
 
 _HIDDEN = ("hidden_embeds", "last_hidden_state")
@@ -26,22 +27,22 @@ class Embedding:
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """A CLIP text encoder and its tokenizer."""
+    """A CLIP text encoder and its tokenizer; the denoiser has room for so many ``chunks`` of tokens."""
 
     tokenizer: Tokenizer
     network: Network
+    chunks: int = 1
 
     def embed(self, prompts: Sequence[str]) -> Embedding:
         """Each prompt through the network. Raises :class:`NetworkError`."""
-        answers = [self._answer(prompt) for prompt in prompts]
-        name = next(name for name in _HIDDEN if name in answers[0])
-        hidden = np.concatenate([answer[name] for answer in answers])
-        pooled = [answer.get("pooled_outputs", answer[name][:, 0]) for answer in answers]
-        return Embedding(hidden, np.concatenate(pooled))
+        encoded = [encode(prompt, self.tokenizer, self._read, self.chunks) for prompt in prompts]
+        hidden, pooled = map(np.concatenate, zip(*encoded, strict=True))
+        return Embedding(hidden, pooled)
 
-    def _answer(self, prompt: str) -> dict[str, Array]:
-        ids = np.array([self.tokenizer.encode(prompt).ids], self.network.inputs["input_ids"].dtype)
-        return self.network.predict({"input_ids": ids})
+    def _read(self, ids: tuple[int, ...]) -> tuple[Array, ...]:
+        answer = self.network.predict({"input_ids": np.array([ids], self.network.inputs["input_ids"].dtype)})
+        hidden = next(answer[name] for name in _HIDDEN if name in answer)
+        return hidden, answer.get("pooled_outputs", hidden[:, 0])
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,9 @@ class T5Encoder:
 
         Every token counts, padding too: SD3 was trained and diffusers runs it without a mask.
         """
-        frame = self.tokenizer.frame
-        states = []
-        for prompt in prompts:
-            tokens = self.tokenizer.tokens(prompt)[: frame.limit]
-            ids = np.array([frame.around(token.id for token in tokens)], np.float32)
-            answer = self.network.predict({"input_ids": ids, "attention_mask": np.ones_like(ids)})
-            states.append(answer["encoder_hidden_states"][:, :, 0].transpose(0, 2, 1))
-        return np.concatenate(states)
+        return np.concatenate([encode(prompt, self.tokenizer, self._read)[0] for prompt in prompts])
+
+    def _read(self, ids: tuple[int, ...]) -> tuple[Array, ...]:
+        given = np.array([ids], np.float32)
+        answer = self.network.predict({"input_ids": given, "attention_mask": np.ones_like(given)})
+        return (answer["encoder_hidden_states"][:, :, 0].transpose(0, 2, 1),)

@@ -11,7 +11,7 @@ from sdtui.diffusion.families.conditions import Family, guidance_embedding
 from sdtui.diffusion.families.stable_diffusion import StableDiffusion
 from sdtui.diffusion.families.stable_diffusion_3 import StableDiffusion3
 from sdtui.diffusion.families.stable_diffusion_xl import StableDiffusionXL, StableDiffusionXLRefiner
-from sdtui.diffusion.parts import denoiser, inputs, picture_size, refined
+from sdtui.diffusion.parts import denoiser, inputs, picture_size, refined, token_chunks
 from sdtui.diffusion.text import T5Encoder, TextEncoder
 from sdtui.request import GenerationRequest
 from sdtui.runtime import Array, Network
@@ -34,17 +34,19 @@ class Cast:
 def cast(
     bundle: Bundle,
     request: GenerationRequest,
-    clip: Callable[[NetworkRole], TextEncoder],
+    clip: Callable[[NetworkRole, int], TextEncoder],
     t5: Callable[[], T5Encoder],
     network: Callable[[str], Network],
 ) -> Cast:
-    """The family of ``bundle`` for ``request``. ``network`` gives what has the size of the picture.
+    """The family of ``bundle`` for ``request``. ``network`` gives what has the size of the picture,
+    ``clip`` an encoder for as many chunks of tokens as the denoiser has room for.
 
     Nothing is loaded. Raises :class:`NetworkError`, :class:`BundleError`.
     """
     name = denoiser(bundle, request)
     shapes = inputs(bundle, name)
-    encoders = tuple(clip(role) for role in _CLIP if role in bundle.entries)
+    chunks = token_chunks(bundle, name)
+    encoders = tuple(clip(role, chunks) for role in _CLIP if role in bundle.entries)
     unet, size = network(name), picture_size(bundle, request)
     timestep_cond = _timestep_cond(request, shapes.get("timestep_cond"))
     guided = request.guidance_scale > 1 and timestep_cond is None
