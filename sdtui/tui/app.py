@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
@@ -18,7 +18,7 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widget import MountError
 
-from sdtui.engine.protocol import Cancel, Conversion, Finished, Snapshot
+from sdtui.engine.protocol import Cancel
 from sdtui.request import RequestError
 from sdtui.settings import Settings, SettingsError, load_settings
 from sdtui.terminal.capabilities import colour_depth
@@ -26,6 +26,7 @@ from sdtui.tui import commands, messages, wishes
 from sdtui.tui.draft import starting_draft
 from sdtui.tui.engine_link import Connection, EngineLink
 from sdtui.tui.images import Images
+from sdtui.tui.news import take_in
 from sdtui.tui.reader import Reader
 from sdtui.tui.remembered import recall, remember
 from sdtui.tui.screens.create import Create
@@ -37,6 +38,8 @@ from sdtui.tui.widgets.recent import RecentStrip
 
 if TYPE_CHECKING:
     from textual.command import Provider
+
+    from sdtui.tui.presets import Preset
 
 SAVE_SECONDS = 0.3
 """How long typing pauses before the draft is written to disk."""
@@ -101,7 +104,8 @@ class Studio(App[None]):
         self.link = EngineLink(connect, lambda event: self.post(messages.FromEngine(event)))
         self.reader = Reader(self.post)
         self.models: tuple[Model, ...] = ()
-        self._pictures = Images(self.reader.image)
+        self.presets: Mapping[str, Preset] | None = None
+        self.pictures = Images(self.reader.image)
         self._saving: Timer | None = None
         self._furnished = False
         self._early_keys: list[events.Key] | None = []
@@ -143,6 +147,7 @@ class Studio(App[None]):
         self.reader.start()
         self.reader.models()
         self.reader.recent()
+        self.reader.presets()
 
     async def action_quit(self) -> None:
         self._after_typing(self._leave)
@@ -163,7 +168,7 @@ class Studio(App[None]):
         self.create.show(self.models)
         for follower in self._followers():
             follower.show()
-        image = self._pictures.of(session.shown) if session.shown else None
+        image = self.pictures.of(session.shown) if session.shown else None
         if image or not session.shown:
             self.create.show_image(image)
         offered = session.engine.idle, session.can_retry
@@ -182,9 +187,10 @@ class Studio(App[None]):
         self.show()
         if self._saving is not None:
             self._saving.stop()
-        self._saving = self.set_timer(SAVE_SECONDS, self._save)
+        self._saving = self.set_timer(SAVE_SECONDS, self.save)
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Have the session written down, and the prompt counted."""
         self.reader.remember(self.session.remembered())
         self.reader.count_tokens(self.session.draft)
 
@@ -251,8 +257,30 @@ class Studio(App[None]):
         seeded = draft.with_seed() if draft.seed is None else draft
         self._after_typing(lambda: self.create.use(seeded.replace(seed_locked=not draft.seed_locked)))
 
+    def use_preset(self, preset: Preset) -> None:
+        """Go on with these settings."""
+        from sdtui.tui.presets import with_preset
+
+        self.session.undo.settle()
+        self.create.use(with_preset(self.session.draft, preset))
+
+    def keep_presets(self, presets: Mapping[str, Preset]) -> None:
+        """From now on there are these."""
+        self.presets = presets
+        self.reader.save_presets(presets)
+
+    def action_undo_settings(self) -> None:
+        self._after_typing(lambda: self.create.use(self.session.undo_settings()))
+
+    def action_redo_settings(self) -> None:
+        self._after_typing(lambda: self.create.use(self.session.redo_settings()))
+
     def action_use(self, field: str, value: str) -> None:
         self._after_typing(lambda: self.create.use(self.session.draft.replace(**{field: value})))
+
+    def action_use_preset(self, name: str) -> None:
+        if self.presets and name in self.presets:
+            self.use_preset(self.presets[name])
 
     def action_use_theme(self, name: str) -> None:
         self.theme = name
@@ -285,23 +313,13 @@ class Studio(App[None]):
     # ---- what a person wants done with a picture ----------------------------------------------
 
     @on(wishes.Take)
-    def _take(self, wish: wishes.Take) -> None:
-        self.back()
-        self.create.take(wish.picture.request)
-
-    @on(wishes.Vary)
-    def _vary(self, wish: wishes.Vary) -> None:
-        from sdtui.tui.openings import vary
-
-        vary(self, wish.picture.request)
-
     @on(wishes.Mark)
-    def _mark(self, wish: wishes.Mark) -> None:
-        from sdtui.tui.openings import compare_pair
+    @on(wishes.Vary)
+    @on(wishes.StartFrom)
+    def _wished(self, wish: wishes.Wish) -> None:
+        from sdtui.tui.openings import fulfil
 
-        if pair := self.session.mark(wish.picture):
-            compare_pair(self, pair)
-        self.show()
+        fulfil(self, wish)
 
     @on(RecentStrip.Wanted)
     def _thumbnails_wanted(self, event: RecentStrip.Wanted) -> None:
@@ -317,6 +335,7 @@ class Studio(App[None]):
 
     @on(messages.FromEngine)
     @on(messages.ModelsListed)
+    @on(messages.PresetsRead)
     @on(messages.RecentListed)
     @on(messages.ImageLoaded)
     @on(messages.ThumbnailsLoaded)
@@ -328,33 +347,7 @@ class Studio(App[None]):
     def _from_thread(self, message: messages.FromThread) -> None:
         if not self.is_running:
             return  # the window is closing, and its parts may be gone already
-        match message:
-            case messages.FromEngine(event):
-                self.session.hear(event)
-                if isinstance(event, Finished | Snapshot):
-                    self.reader.recent()
-                for sheet in self.session.ready_sheets():
-                    self.reader.put_together(sheet)
-                if isinstance(event, Snapshot) or (isinstance(event, Conversion) and event.report):
-                    self.reader.models()
-            case messages.ModelsListed(models):
-                self.models = models
-            case messages.RecentListed(pictures):
-                self.session.list_recent(pictures)
-                self._save()
-            case messages.ImageLoaded(identity, image):
-                self._pictures.add(identity, image)
-            case messages.ThumbnailsLoaded(images):
-                self.create.query_one(RecentStrip).add_thumbnails(images)
-            case messages.SheetWritten(sheet, path, size):
-                self.session.show_sheet(sheet, path, size)
-                self._save()
-            case messages.TokensCounted(count, limit):
-                self.create.show_tokens(count, limit)
-            case messages.Found() | messages.Forecasted():
-                self.screen.post_message(message)
-            case messages.WentWrong(error):
-                self.session.complain(error)
+        take_in(self, message)
         self.show()
 
 

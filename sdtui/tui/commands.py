@@ -96,6 +96,9 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("grid", "f10", "screen('grid')", "X/Y sheet", "Vary two settings, and see all on one sheet"),
     Command(
+        "presets", "ctrl+s", "screen('presets')", "presets", "Use named settings, or keep these under a name"
+    ),
+    Command(
         "jump", "ctrl+o", "screen('jump')", "jump", "Go to any part of the screen by its letter", shown="wide"
     ),
     Command(
@@ -117,6 +120,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("recent", "f8", "open('recent')", "recent", "Look at the latest pictures"),
     Command("convert", "", "screen('convert')", "convert a model", "Make a Core ML model of a checkpoint"),
     Command("lock-seed", "", "lock_seed", "lock seed", "Keep the seed, or draw one for each picture"),
+    Command("undo-settings", "alt+z", "undo_settings", "undo settings", "Take a change of the settings back"),
+    Command("redo-settings", "alt+y", "redo_settings", "redo settings", "Make that change again"),
     Command(
         "close",
         "escape",

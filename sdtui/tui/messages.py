@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sdtui.history import Search
+    from sdtui.tui.presets import Preset
 
 
 @dataclass
@@ -88,6 +90,13 @@ class PicturesRead(Message):
 
 
 @dataclass
+class PresetsRead(Message):
+    """These presets are kept, by name."""
+
+    presets: Mapping[str, Preset]
+
+
+@dataclass
 class SheetWritten(Message):
     """An X/Y sheet is on disk, of so many pixels (width, height)."""
 
@@ -133,6 +142,7 @@ FromThread = (
     | RecentListed
     | ImageLoaded
     | ThumbnailsLoaded
+    | PresetsRead
     | SheetWritten
     | TokensCounted
     | Found

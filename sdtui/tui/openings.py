@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from sdtui.conversion import ConversionRequest
 from sdtui.errors import SdtuiError
 from sdtui.request import GenerationRequest, RequestError
+from sdtui.tui import wishes
 from sdtui.tui.axes import Axis
 from sdtui.tui.session import Picture
 
 if TYPE_CHECKING:
     from sdtui.tui.app import Studio
+    from sdtui.tui.presets import Preset
 
 
 def recall(studio: Studio) -> None:
@@ -89,6 +91,23 @@ def vary(studio: Studio, request: GenerationRequest) -> None:
     studio.push_screen(Grid(request), chosen)
 
 
+def presets(studio: Studio) -> None:
+    """Use named settings, or keep the present ones."""
+    from sdtui.tui.presets import preset_of
+    from sdtui.tui.screens.presets import Presets
+
+    known = studio.presets
+    if known is None:  # they could not be read, which was said: writing others over them would lose them
+        studio.reader.presets()
+        return
+
+    def chosen(preset: Preset | None) -> None:
+        if preset is not None:
+            studio.use_preset(preset)
+
+    studio.push_screen(Presets(known, preset_of(studio.session.draft), studio.keep_presets), chosen)
+
+
 def help(studio: Studio) -> None:
     """Read every key."""
     from sdtui.tui.screens.help import Help
@@ -107,6 +126,25 @@ def jump(studio: Studio) -> None:
     studio.push_screen(Jump(studio.create.places()), chosen)
 
 
+def fulfil(studio: Studio, wish: wishes.Wish) -> None:
+    """Do with a picture what the person wants, wherever it was shown."""
+    match wish:
+        case wishes.Take(picture):
+            studio.back()
+            studio.create.take(picture.request)
+        case wishes.Vary(picture):
+            vary(studio, picture.request)
+        case wishes.Mark(picture):
+            if pair := studio.session.mark(picture):
+                compare_pair(studio, pair)
+            studio.show()
+        case wishes.StartFrom(picture):
+            studio.back()
+            studio.create.gather()
+            studio.create.use(studio.session.draft.replace(image=picture.path, mask=None))
+            studio.create.close()
+
+
 OPENINGS: dict[str, Callable[[Studio], None]] = {
-    opening.__name__: opening for opening in (recall, convert, gallery, compare, grid, help, jump)
+    opening.__name__: opening for opening in (recall, convert, gallery, compare, grid, presets, help, jump)
 }

@@ -30,6 +30,8 @@ def entries(studio: Studio) -> Iterator[Entry]:
             yield Entry(command.title, command.meaning, command.action)
     for model in studio.models:
         yield Entry(f"model: {model.title}", "Use this model", f"use('model', {model.reference!r})")
+    for name in sorted(studio.presets or {}):
+        yield Entry(f"preset: {name}", "Use these settings", f"use_preset({name!r})")
     for scheduler in SCHEDULERS:
         yield Entry(f"scheduler: {scheduler}", "Use this scheduler", f"use('scheduler', {scheduler!r})")
     for theme in sorted(studio.available_themes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,6 +20,7 @@ from sdtui.tui.sheet import Sheet, put_together
 
 if TYPE_CHECKING:
     from sdtui.bundle.tokenizer import Tokenizer
+    from sdtui.tui.presets import Preset
 
 RECENT = 24
 """Pictures in the strip."""
@@ -68,6 +69,18 @@ class Reader:
             self._deliver(messages.ThumbnailsLoaded(images))
 
         self._background.do(read)
+
+    def presets(self) -> None:
+        """Answers PresetsRead."""
+        from sdtui.tui.presets import load_presets
+
+        self._background.do(lambda: self._deliver(messages.PresetsRead(load_presets())))
+
+    def save_presets(self, presets: Mapping[str, Preset]) -> None:
+        """Write the presets."""
+        from sdtui.tui.presets import save_presets
+
+        self._background.do(lambda: save_presets(presets))
 
     def put_together(self, sheet: Sheet) -> None:
         """Write an X/Y sheet; answers SheetWritten."""

@@ -12,7 +12,15 @@ from sdtui.request import Choices, GenerationRequest
 if TYPE_CHECKING:
     from sdtui.tui.session import Picture
 
-LABELS = {"guidance_scale": "guidance", "negative_prompt": "negative"}
+LABELS = {
+    "guidance_scale": "guidance",
+    "negative_prompt": "negative",
+    "image": "source",
+    "timestep_spacing": "spacing",
+    "variation_strength": "variation",
+    "safety_checker": "safety",
+    "compute_units": "units",
+}
 ALWAYS = ("steps", "guidance_scale", "seed", "scheduler")
 TEXTS = ("prompt", "negative_prompt")
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Choices)}

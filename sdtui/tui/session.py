@@ -30,6 +30,7 @@ from sdtui.tui.engine_link import Connected, Connecting, LinkEvent, Lost
 from sdtui.tui.engine_view import EngineView
 from sdtui.tui.prompts import PromptWalk
 from sdtui.tui.remembered import Remembered
+from sdtui.tui.settings_undo import SettingsUndo
 from sdtui.tui.sheet import Sheet
 
 Wanted = TypeVar("Wanted", bound=Submit | Convert)
@@ -75,6 +76,7 @@ class Session:
         self.first_run = remembered.draft is None
         self.draft = remembered.draft or defaults
         self.walk = PromptWalk(remembered.prompts, self.draft.prompt)
+        self.undo = SettingsUndo()
         self.seen = remembered.seen
         self.conversion: ConversionDraft = remembered.conversion
         self.sheets: tuple[Sheet, ...] = remembered.sheets
@@ -97,6 +99,7 @@ class Session:
     def write(self, draft: Draft) -> None:
         """The editors and the request panel read like this."""
         self.walk.write(draft.prompt)
+        self.undo.note(self.draft, draft)
         self.draft = draft
 
     def walk_prompts(self, by: int) -> bool:
@@ -108,9 +111,21 @@ class Session:
     def take(self, request: GenerationRequest) -> None:
         """Go on from a picture's request; the prompt that stood in the editor is kept."""
         self.walk.keep()
+        self.undo.settle()
+        self.undo.note(self.draft, draft_of(request))
         self.draft = draft_of(request)
         self.walk.write(request.prompt)
         self.opened = None
+
+    def undo_settings(self) -> Draft:
+        """Take the last change of the settings back."""
+        self.draft = self.undo.back(self.draft)
+        return self.draft
+
+    def redo_settings(self) -> Draft:
+        """Make again the change that was taken back."""
+        self.draft = self.undo.forth(self.draft)
+        return self.draft
 
     @property
     def suggestion(self) -> str:
@@ -130,6 +145,7 @@ class Session:
     def _generate(self, draft: Draft) -> list[Submit]:
         requests = tuple(draft.request().pictures())
         self.draft = draft
+        self.undo.settle()
         self.walk.keep()
         self.opened = None
         return self._submit(tuple(map(_job_for, requests)))

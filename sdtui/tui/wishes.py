@@ -35,3 +35,6 @@ class StartFrom(Message):
     """Make the next picture from this one."""
 
     picture: Picture
+
+
+Wish = Take | Mark | Vary | StartFrom

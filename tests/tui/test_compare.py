@@ -95,6 +95,6 @@ def test_what_differs_is_told_in_words() -> None:
     assert differences(one, other) == [
         ("model", "starter", "sdxl"),
         ("size", "64 × 64", "128 × 64"),
-        ("image", "–", "source.png"),
+        ("source", "–", "source.png"),
         ("tiled", "off", "on"),
     ]

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from sdtui.request import MAX_STEPS, SEED_LIMIT, GenerationRequest, RequestError
 from sdtui.settings import Settings
-from sdtui.tui.draft import FIELDS, Draft, differing, draft_of, starting_draft
+from sdtui.tui.draft import Draft, differing, draft_of, starting_draft
+from sdtui.tui.fields import FIELDS, Field
 from tests.strategies import requests
 
 FIELD = {field.name: field for field in FIELDS}
@@ -61,6 +62,10 @@ def test_turning_a_field_never_leaves_what_a_request_may_be(field: object, turns
         ("scheduler", "euler", "euler"),
         ("scheduler", "PN", "pndm"),
         ("count", "4", "4"),
+        ("sigmas", "kar", "karras"),
+        ("width", "768", "768"),
+        ("tiled", "on", "on"),
+        ("clip_skip", "2", "2"),
     ],
 )
 def test_typing_a_value(name: str, text: str, shown: str) -> None:
@@ -78,6 +83,9 @@ def test_typing_a_value(name: str, text: str, shown: str) -> None:
         ("seed", str(SEED_LIMIT)),
         ("scheduler", "magic"),
         ("count", "0"),
+        ("image", "/no/such/picture.png"),
+        ("width", "100"),
+        ("upscale", "0.5"),
     ],
 )
 def test_typing_what_is_no_value_says_which_field(name: str, text: str) -> None:
@@ -98,3 +106,9 @@ def test_what_differs_from_a_picture() -> None:
     changed = draft_of(request).replace(steps=21, prompt="b", seed=4, count=3)
     assert differing(changed, request) == {"steps", "prompt", "seed"}
     assert differing(changed.replace(seed_locked=False), request) == {"steps", "prompt"}
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+def test_a_cleared_field_is_as_a_new_draft_has_it(field: Field) -> None:
+    changed = field.turned(field.turned(Draft(), 1), 1)
+    assert not field.is_set(field.cleared(changed))

@@ -166,7 +166,7 @@ class Create(Screen[None]):
 
     @on(RequestPanel.Changed)
     def _request_changed(self, event: RequestPanel.Changed) -> None:
-        self._session.draft = event.draft
+        self._session.write(event.draft)
         self.query_one(RequestPanel).heard(event.draft)
         self.gather()
         self.post_message(self.Edited())

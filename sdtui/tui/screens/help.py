@@ -17,6 +17,7 @@ from sdtui.tui.screens.compare import Compare
 from sdtui.tui.screens.convert import Convert
 from sdtui.tui.screens.gallery import Gallery
 from sdtui.tui.screens.grid import Grid
+from sdtui.tui.screens.presets import Presets
 from sdtui.tui.widgets.picture_grid import PictureGrid
 from sdtui.tui.widgets.queue import Queue
 from sdtui.tui.widgets.recent import RecentStrip
@@ -29,6 +30,7 @@ PARTS: tuple[tuple[str, Iterable[BindingType]], ...] = (
     ("In the gallery", (*PictureGrid.BINDINGS, *Gallery.BINDINGS)),
     ("In a comparison", Compare.BINDINGS),
     ("In the X/Y sheet", Grid.BINDINGS),
+    ("In the presets", Presets.BINDINGS),
     ("In the conversion", Convert.BINDINGS),
 )
 WRITING = (

@@ -16,7 +16,9 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from sdtui.request import GenerationRequest, RequestError
-from sdtui.tui.draft import FIELDS, Draft, Field, differing, draft_of
+from sdtui.tui.draft import Draft, differing, draft_of
+from sdtui.tui.fields import ALWAYS, FIELDS, Field
+from sdtui.tui.figures import shortened
 from sdtui.tui.key_order import act_in_turn
 from sdtui.tui.session import Picture
 
@@ -34,7 +36,10 @@ class RequestView(msgspec.Struct, frozen=True):
 
 
 class RequestPanel(Widget, can_focus=True):
-    """Up and down choose a row, left and right change it, digits type a value, enter sets it."""
+    """Up and down choose a row, left and right change it, digits type a value, enter sets it.
+
+    While it has the focus, every row is there; else those that every request has, and those that are set.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "row(-1)", "row above", id="request.up", show=False),
@@ -44,6 +49,9 @@ class RequestPanel(Widget, can_focus=True):
         Binding("enter", "set", "set what was typed", id="request.set", show=False),
         Binding("space", "app.lock_seed", "lock the seed, or not", id="request.lock", show=False),
         Binding("backspace", "rub_out", "rub out what was typed", id="request.rub-out", show=False),
+        Binding("delete", "clear", "back to the usual value", id="request.clear", show=False),
+        Binding("ctrl+z", "app.undo_settings", "take the change back", id="request.undo", show=False),
+        Binding("ctrl+y", "app.redo_settings", "make it again", id="request.redo", show=False),
     ]
 
     @dataclass
@@ -98,6 +106,10 @@ class RequestPanel(Widget, can_focus=True):
     def action_rub_out(self) -> None:
         self.typed = self.typed[:-1]
 
+    def action_clear(self) -> None:
+        self.typed = ""
+        self._change(FIELDS[self.row].cleared(self.view.draft))
+
     def _change(self, draft: Draft) -> None:
         # Shown at once, so that a key held down goes on from here and not from what was before.
         self.view = replace(self.view, draft=draft)
@@ -111,13 +123,17 @@ class RequestPanel(Widget, can_focus=True):
             self.typed += event.character
             event.stop()
 
+    def on_focus(self) -> None:
+        self.refresh()
+
     def on_blur(self) -> None:
         self.action_set()
 
     def on_click(self, event: events.Click) -> None:
-        if 1 <= event.y <= len(FIELDS):
+        fields = self._fields()
+        if 1 <= event.y <= len(fields):
             self.action_set()
-            self.row = event.y - 1
+            self.row = FIELDS.index(fields[event.y - 1])
 
     # ---- drawing ----------------------------------------------------------------------------
 
@@ -135,19 +151,32 @@ class RequestPanel(Widget, can_focus=True):
             ]
         return Content("\n").join(lines)
 
+    def _fields(self) -> tuple[Field, ...]:
+        """The rows in sight."""
+        opened = self.view.opened
+        draft = draft_of(opened.request) if opened else self.view.draft
+        if not self.has_focus or opened:
+            return tuple(field for field in FIELDS if field in ALWAYS or field.is_set(draft))
+        fitting = max(1, self.size.height - 2)
+        first = max(0, min(self.row - fitting // 2, len(FIELDS) - fitting))
+        return FIELDS[first : first + fitting]
+
     def _rows(self) -> list[Content]:
         opened, compared = self.view.opened, self.view.compared
         draft = draft_of(opened.request) if opened else self.view.draft
         changed = differing(draft, compared) if compared and not opened else frozenset()
         return [
             self._row(
-                field, draft, field.name in changed, self.has_focus and index == self.row and not opened
+                field,
+                draft,
+                field.name in changed,
+                self.has_focus and field is FIELDS[self.row] and not opened,
             )
-            for index, field in enumerate(FIELDS)
+            for field in self._fields()
         ]
 
     def _row(self, field: Field, draft: Draft, changed: bool, current: bool) -> Content:
-        value = field.shown(draft)
+        value = shortened(field.shown(draft), max(8, self.size.width - len(field.label) - 5))
         if current and self.typed:
             return self._line(field.label, Content.styled(f"{self.typed}▏", "bold $accent"))
         if current:
