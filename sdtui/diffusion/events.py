@@ -73,3 +73,8 @@ class Seconds(msgspec.Struct, frozen=True):
     denoise: float
     decode: float
     total: float
+
+    def __add__(self, other: Seconds) -> Seconds:
+        """Both, one after the other."""
+        both = zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True)
+        return Seconds(*(one + another for one, another in both))

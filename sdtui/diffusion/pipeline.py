@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,8 +29,15 @@ from sdtui.diffusion.pictures.checking import denoiser_role, inpaints
 from sdtui.diffusion.pictures.control import Following, controlled
 from sdtui.diffusion.pictures.fitting import levels
 from sdtui.diffusion.pictures.given import Given, read_given
+from sdtui.diffusion.pictures.upscaling import given_again, passes
 from sdtui.diffusion.residence import Residence, Resident
-from sdtui.diffusion.schedulers import fitting, import_schedulers, make_scheduler, read_scheduler_config
+from sdtui.diffusion.schedulers import (
+    fitting,
+    image_timesteps,
+    import_schedulers,
+    make_scheduler,
+    read_scheduler_config,
+)
 from sdtui.diffusion.start import Start, start
 from sdtui.diffusion.text import T5Encoder, TextEncoder
 from sdtui.request import ComputeUnits, GenerationRequest, Precision
@@ -107,18 +114,40 @@ class Pipeline:
         The same request gives the same pixels. Raises :class:`SdtuiError` of the room where it went
         wrong, or :class:`Cancelled` at the next step after ``cancelled`` says so.
         """
-        request = self._complete(request)
-        check(request, self.bundle)
+        request, scale = self._complete(request), self.bundle.manifest.scale
         size = picture_size(self.bundle, request)
-        given = read_given(request, *size, self.bundle.manifest.scale)
-        make, crew = self._scheduler(request), self._cast(request)
-        make()  # refuses what it cannot do before networks are loaded
+        first, *second = passes(request, size)
+        for each in (first, *second):
+            self._refuse(each)
+        picture = self._make(first, read_given(first, *size, scale), on_event, cancelled)
+        for again in second:
+            given = given_again(request, picture.image, picture_size(self.bundle, again), scale)
+            finer = self._make(again, given, on_event, cancelled)
+            picture = replace(finer, request=request, seconds=picture.seconds + finer.seconds)
+        return picture
+
+    def close(self) -> None:
+        """Give the networks' memory back. The next picture loads them again."""
+        self._residence.close()
+
+    def _refuse(self, request: GenerationRequest) -> None:
+        """Raise the :class:`SdtuiError` of what can be known to fail before networks are loaded."""
+        check(request, self.bundle)
+        scheduler = self._scheduler(request)()
+        if request.image is not None:
+            image_timesteps(scheduler, request.steps, request.strength)
+
+    def _make(
+        self, request: GenerationRequest, given: Given, on_event: OnEvent, cancelled: Callable[[], bool]
+    ) -> Picture:
+        """The picture of one pass."""
+        size, crew = picture_size(self.bundle, request), self._cast(request)
         clock = _Clock(self._residence)
         self._invite(request, on_event, cancelled)
 
         on_event(Encoding())
         players = [(each, conditioned(each, request, guided=crew.guided)) for each in crew.families]
-        walk = legs(request, make, players)
+        walk = legs(request, self._scheduler(request), players)
         text = clock.lap()
 
         noise = Noise(request.seed or 0, request.rng)
@@ -155,10 +184,6 @@ class Pipeline:
             model_hash=self.bundle.hash,
             runtime=runtime,
         )
-
-    def close(self) -> None:
-        """Give the networks' memory back. The next picture loads them again."""
-        self._residence.close()
 
     def _invite(self, request: GenerationRequest, on_event: OnEvent, cancelled: Callable[[], bool]) -> None:
         """Load the first network of ``request``, and others that there is room for; none if that fails."""

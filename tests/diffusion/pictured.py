@@ -13,7 +13,9 @@ from diffusers import (
     StableDiffusionControlNetImg2ImgPipeline,
     StableDiffusionControlNetInpaintPipeline,
     StableDiffusionControlNetPipeline,
+    StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline,
+    StableDiffusionPipeline,
     UNet2DConditionModel,
 )
 from PIL import Image
@@ -57,6 +59,16 @@ def inpainting(tiny: TinyTorch, unet: UNet2DConditionModel) -> Any:
     return _quiet(StableDiffusionInpaintPipeline(**_parts(tiny, unet)))
 
 
+def drawing(tiny: TinyTorch) -> Any:
+    """diffusers' pipeline from text."""
+    return _quiet(StableDiffusionPipeline(**_parts(tiny, tiny.unet)))
+
+
+def repainting(tiny: TinyTorch) -> Any:
+    """diffusers' pipeline from a picture."""
+    return _quiet(StableDiffusionImg2ImgPipeline(**_parts(tiny, tiny.unet)))
+
+
 def controlling(
     tiny: TinyTorch, unet: UNet2DConditionModel, names: Sequence[str], task: str = "txt2img"
 ) -> Any:
@@ -70,11 +82,11 @@ def controlling(
     return _quiet(pipeline(**_parts(tiny, unet), controlnet=networks))
 
 
-def decibels(ours: Pipeline, reference: Any, request: GenerationRequest, **pictures: Any) -> float:
-    """PSNR in dB between our picture of ``request`` and that of diffusers' pipeline ``reference``."""
+def expected(reference: Any, request: GenerationRequest, **pictures: Any) -> Image.Image:
+    """What diffusers' pipeline ``reference`` makes of ``request`` and pictures under its own names."""
     assert request.seed is not None
     reference.scheduler = theirs(request.scheduler, SCHEDULER_CONFIG)
-    expected = reference(
+    image: Image.Image = reference(
         request.prompt,
         negative_prompt=request.negative_prompt,
         num_inference_steps=request.steps,
@@ -83,9 +95,18 @@ def decibels(ours: Pipeline, reference: Any, request: GenerationRequest, **pictu
         **pictures,
         **STEP_OPTIONS.get(request.scheduler, {}),
     ).images[0]
-    picture = ours.generate(request).image
-    assert picture.size == expected.size
-    return psnr(np.asarray(expected, np.float32), np.asarray(picture, np.float32))
+    return image
+
+
+def decibels(ours: Pipeline, reference: Any, request: GenerationRequest, **pictures: Any) -> float:
+    """PSNR in dB between our picture of ``request`` and that of diffusers' pipeline ``reference``."""
+    return likeness(expected(reference, request, **pictures), ours.generate(request).image)
+
+
+def likeness(one: Image.Image, other: Image.Image) -> float:
+    """PSNR in dB between two pictures of 8 bits."""
+    assert one.size == other.size
+    return psnr(np.asarray(one, np.float32), np.asarray(other, np.float32))
 
 
 def _parts(tiny: TinyTorch, unet: UNet2DConditionModel) -> dict[str, Any]:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 from PIL import Image
 
 from sdtui.bundle import Bundle
-from sdtui.bundle.bundle import MANIFEST_FILE
 from sdtui.bundle.manifest import NetworkEntry
 from sdtui.diffusion.pipeline import Pipeline
 from sdtui.errors import SdtuiError
 from sdtui.request import Control, GenerationRequest
 from sdtui.runtime import Network
 from tests.diffusion.pictured import photo, right_half, save
+from tests.diffusion.variants import with_manifest
 
 
 @pytest.fixture
@@ -39,15 +35,6 @@ def refusal(bundle: Path, request: GenerationRequest) -> str:
     line = str(caught.value)
     assert "\n" not in line
     return line
-
-
-def with_manifest(bundle: Path, output: Path, **changes: Any) -> Path:
-    """The bundle with another manifest."""
-    shutil.copytree(bundle, output, copy_function=os.link)
-    changed = msgspec.structs.replace(Bundle.open(bundle).manifest, **changes)
-    (output / MANIFEST_FILE).unlink()
-    (output / MANIFEST_FILE).write_bytes(msgspec.json.encode(changed))
-    return output
 
 
 def test_masks_and_margins_without_a_picture(tiny_bundle_fp32: Path, wanted: GenerationRequest) -> None:
@@ -103,6 +90,18 @@ def test_a_model_that_cannot_read_pictures(
     del networks["vae_encoder"]
     blind = with_manifest(tiny_bundle_fp32, tmp_path / "blind", networks=networks)
     assert "cannot start from a picture, it has no VAE encoder" in refusal(blind, wanted)
+
+
+def test_sizes(tiny_bundle_fp32: Path, request_: GenerationRequest) -> None:
+    for factor in (1.5, 1.1, 8.0):
+        line = refusal(tiny_bundle_fp32, request_.replace(upscale=factor))
+        assert "tiny-fp32 cannot" in line
+        assert "64 x 64" in line
+
+
+def test_a_strength_that_changes_nothing(tiny_bundle_fp32: Path, wanted: GenerationRequest) -> None:
+    for strength in (0.0, 0.2):
+        assert "changes nothing" in refusal(tiny_bundle_fp32, wanted.replace(strength=strength))
 
 
 def test_channels(tiny_bundle_fp32: Path, request_: GenerationRequest, tmp_path: Path) -> None:

@@ -16,15 +16,16 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 
 from sdtui.bundle import Bundle
 from sdtui.bundle.bundle import CONTROLNET_FOLDER, MANIFEST_FILE, network_sha256
-from sdtui.bundle.manifest import STEMS, NetworkEntry, NetworkRole
+from sdtui.bundle.manifest import STEMS, Manifest, NetworkEntry, NetworkRole
 from sdtui.convert.network import convert_network
 from sdtui.convert.networks.conditions import Shape
 from sdtui.convert.networks.controlnet import controlnet as controlnet_source
 from sdtui.convert.networks.unet import control_unet
 from sdtui.convert.networks.unet import unet as unet_source
+from sdtui.convert.networks.vae import vae_decoder, vae_encoder
 from sdtui.convert.source import Source
 from tests.convert.architectures import seeded
-from tests.tiny import CHANNELS, LATENT, TOKENS
+from tests.tiny import CHANNELS, LATENT, PIXELS, TOKENS, TinyTorch
 
 CONTROLNETS = ("edges", "pose")
 _SHARED: Mapping[str, Any] = {
@@ -97,6 +98,23 @@ def inpainting_control_variant(controlled: Path, output: Path) -> Path:
     return variant(controlled, output, {"control_unet": control_unet(tiny_unet(2 * CHANNELS + 1), shape)})
 
 
+def sized_variant(tiny: TinyTorch, bundle: Path, output: Path, pixels: int) -> Path:
+    """The bundle with networks for square pictures of ``pixels`` too, in packages of their own."""
+    latent = pixels * LATENT // PIXELS
+    sources: Mapping[NetworkRole, Source] = {
+        "unet": unet_source(tiny.unet, Shape(latent, latent, TOKENS)),
+        "vae_decoder": vae_decoder(tiny.vae, latent, latent),
+        "vae_encoder": vae_encoder(tiny.vae, pixels, pixels),
+    }
+    shutil.copytree(bundle, output, copy_function=os.link)
+    networks = dict(Bundle.open(bundle).manifest.networks)
+    for role, source in sources.items():
+        other = _converted(source, output, f"{STEMS[role]}_{pixels}.mlpackage").file
+        networks[role] = msgspec.structs.replace(networks[role], sizes={f"{pixels}x{pixels}": other})
+    _rewrite_manifest(output, networks=networks)
+    return output
+
+
 def variant(
     bundle: Path,
     output: Path,
@@ -114,10 +132,23 @@ def variant(
         name: _converted(source, output, f"{CONTROLNET_FOLDER}/{name}.mlpackage")
         for name, source in controlnets.items()
     }
-    changed = msgspec.structs.replace(manifest, name=output.name, networks=networks, controlnets=controls)
-    (output / MANIFEST_FILE).unlink()
-    (output / MANIFEST_FILE).write_bytes(msgspec.json.encode(changed))
+    _rewrite_manifest(output, networks=networks, controlnets=controls)
     return output
+
+
+def with_manifest(bundle: Path, output: Path, **changes: Any) -> Path:
+    """The bundle with another manifest and nothing else."""
+    shutil.copytree(bundle, output, copy_function=os.link)
+    _rewrite_manifest(output, **changes)
+    return output
+
+
+def _rewrite_manifest(bundle: Path, **changes: Any) -> None:
+    """In place, but not in the bundle that the file is linked to."""
+    content = msgspec.json.decode((bundle / MANIFEST_FILE).read_bytes(), type=Manifest)
+    (bundle / MANIFEST_FILE).unlink()
+    changed = msgspec.structs.replace(content, name=bundle.name, **changes)
+    (bundle / MANIFEST_FILE).write_bytes(msgspec.json.encode(changed))
 
 
 def _converted(source: Source, folder: Path, file: str) -> NetworkEntry:
