@@ -8,18 +8,19 @@ import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import platformdirs
 import tomlkit
+from msgspec import Meta
 from tomlkit.exceptions import ParseError, TOMLKitError
 
 from sdtui.errors import SdtuiError
 from sdtui.files import reason, write_atomically
 from sdtui.request import ComputeUnits, GenerationRequest, Precision, RandomSource, RequestError, Scheduler
 
-TerminalImages = Literal["auto", "kitty", "iterm2", "sixel", "half-block"]
+TerminalImages = Literal["auto", "kitty", "iterm2", "sixel", "halfblock", "none"]
 
 SOCKET_PATH_LIMIT = 100
 """Bytes: macOS allows 103 in a Unix socket's address, Linux 107."""
@@ -131,22 +132,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     The first fields are what a new request starts with. ``unload_minutes`` is how long an idle
     engine keeps the model in memory, ``engine_idle_minutes`` how long it stays at all.
     ``compiled_cache_gigabytes`` (1e9 bytes) is what compiled networks may take on a Mac's disk.
-    Raises :class:`~sdtui.request.RequestError` when a value is out of range.
+    ``keymap`` gives commands of the studio other keys, with commas between them. Raises :class:`~sdtui.request.RequestError` when a value is out of range.
     """
 
-    model: str | None = None
-    steps: int = 20
-    guidance_scale: float = 7.5
-    scheduler: Scheduler = "dpm++2m"
-    rng: RandomSource = "torch"
-    compute_units: ComputeUnits = "all"
-    precision: Precision = "auto"
-    negative_prompt: str = ""
-    theme: str = "sdtui"
-    terminal_images: TerminalImages = "auto"
-    unload_minutes: float = 10.0
-    engine_idle_minutes: float = 30.0
-    compiled_cache_gigabytes: float = 30.0
+    model: Annotated[str | None, Meta(description="what a new request is made with; empty for the built-in starter")] = None
+    steps: Annotated[int, Meta(description="of a new request")] = 20
+    guidance_scale: Annotated[float, Meta(description="of a new request")] = 7.5
+    scheduler: Annotated[Scheduler, Meta(description="of a new request")] = "dpm++2m"
+    rng: Annotated[RandomSource, Meta(description="whose random numbers a new request starts from")] = "torch"
+    compute_units: Annotated[ComputeUnits, Meta(description="what runs the networks on a Mac")] = "all"
+    precision: Annotated[Precision, Meta(description="of the portable runtime")] = "auto"
+    negative_prompt: Annotated[str, Meta(description="of a new request")] = ""
+    theme: Annotated[str, Meta(description="the studio's colours; the palette shows them all")] = "sdtui"
+    terminal_images: Annotated[TerminalImages, Meta(description="how pictures are drawn in the terminal")] = "auto"
+    unload_minutes: Annotated[float, Meta(description="how long an idle engine keeps the model in memory")] = 10.0
+    engine_idle_minutes: Annotated[float, Meta(description="how long an idle engine stays")] = 30.0
+    compiled_cache_gigabytes: Annotated[float, Meta(description="what compiled networks may take on a Mac's disk")] = 30.0
+    keymap: Annotated[dict[str, str], Meta(description="other keys, by the ids that help shows")] = {}
 
     def __post_init__(self) -> None:
         self.request("anything")

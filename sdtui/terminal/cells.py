@@ -25,11 +25,11 @@ class Cells(msgspec.Struct, frozen=True):
     cells: tuple[tuple[Cell, ...], ...]
 
 
-def fit(width: int, height: int, columns: int, rows: int) -> tuple[int, int]:
+def fit(width: int, height: int, columns: int, rows: int, aspect: float = 2.0) -> tuple[int, int]:
     """The largest (columns, rows) in a box that keeps a picture's aspect; at least (1, 1).
 
-    ``width`` and ``height`` are the picture's pixels. A cell counts as twice as tall as it is wide.
+    ``width`` and ``height`` are the picture's pixels. A cell is ``aspect`` times as tall as it is wide.
     """
-    scale = min(columns / width, 2 * rows / height)
-    fitted = round(width * scale), round(height * scale / 2)
+    scale = min(columns / width, aspect * rows / height)
+    fitted = round(width * scale), round(height * scale / aspect)
     return min(columns, max(1, fitted[0])), min(rows, max(1, fitted[1]))
