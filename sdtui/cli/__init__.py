@@ -6,6 +6,10 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sdtui.settings import TerminalImages
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,6 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _studio() -> int:
+    return open_studio(None)
+
+
+def open_studio(terminal_images: TerminalImages | None) -> int:
+    """Open the studio on this terminal; pictures are shown as the settings say, unless told otherwise."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()) and "TEXTUAL_DRIVER" not in os.environ:
         from sdtui.cli.errors import CommandLineError
 
@@ -26,9 +35,16 @@ def _studio() -> int:
     # Nothing else before it: typer would delay the first frame. So would the garbage collector, which
     # finds none while everything is being made; the studio lets it in again after that frame.
     gc.disable()
-    from sdtui.tui.app import run
+    from sdtui.terminal.opening import open_terminal
 
-    return run()
+    opening = open_terminal(os.environ)  # it answers while the studio is being imported
+    try:
+        from sdtui.tui.app import run
+
+        return run(opening, terminal_images)
+    finally:
+        if opening is not None:
+            opening.close()
 
 
 def _command(words: list[str]) -> int:

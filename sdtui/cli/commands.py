@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from sdtui import __version__
-from sdtui.cli import engine, history, models
+from sdtui.cli import engine, history, models, open_studio
 from sdtui.cli.bench import bench
 from sdtui.cli.compress import compress
 from sdtui.cli.convert import convert
@@ -17,6 +17,7 @@ from sdtui.cli.doctor import doctor
 from sdtui.cli.errors import CommandLineError
 from sdtui.cli.generate import generate
 from sdtui.errors import SdtuiError
+from sdtui.settings import TerminalImages
 
 app = typer.Typer(
     help="A terminal studio for Stable Diffusion on Core ML. Without a command, it opens.",
@@ -39,14 +40,20 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def sdtui(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001
         bool, typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True)
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-) -> None:
+    terminal_images: Annotated[
+        TerminalImages | None,
+        typer.Option("--terminal-images", help="How the studio shows pictures (default: as it can)."),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,  # noqa: ARG001
+) -> int | None:
     """A terminal studio for Stable Diffusion on Core ML. Without a command, it opens."""
+    return open_studio(terminal_images) if context.invoked_subcommand is None else None
 
 
 def run_command(words: list[str]) -> int:

@@ -18,15 +18,20 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widget import MountError
 
+from sdtui.diffusion.events import Preview
 from sdtui.engine.protocol import Cancel
 from sdtui.request import RequestError
-from sdtui.settings import Settings, SettingsError, load_settings
+from sdtui.settings import Settings, SettingsError, TerminalImages, load_settings
 from sdtui.terminal.capabilities import colour_depth
+from sdtui.terminal.opening import Opening
+from sdtui.terminal.protocols import promise_colours
 from sdtui.tui import commands, messages, wishes
 from sdtui.tui.draft import starting_draft
+from sdtui.tui.driver import StudioDriver
 from sdtui.tui.engine_link import Connection, EngineLink
 from sdtui.tui.images import Images
 from sdtui.tui.news import take_in
+from sdtui.tui.projector import Projector, written
 from sdtui.tui.reader import Reader
 from sdtui.tui.remembered import recall, remember
 from sdtui.tui.screens.create import Create
@@ -37,7 +42,9 @@ from sdtui.tui.widgets.queue import Queue
 from sdtui.tui.widgets.recent import RecentStrip
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from textual.command import Provider
+    from textual.screen import Screen
 
     from sdtui.tui.presets import Preset
 
@@ -94,13 +101,23 @@ class Studio(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = commands.BINDINGS
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
 
-    def __init__(self, connect: Callable[[], Connection] = reach_engine) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        connect: Callable[[], Connection] = reach_engine,
+        opening: Opening | None = None,
+        terminal_images: TerminalImages | None = None,
+    ) -> None:
+        super().__init__(driver_class=StudioDriver if opening else None)
         settings, complaint = _settings()
+        self.opening = opening
+        depth = colour_depth(os.environ, self.console.color_system)
+        self.projector = Projector(
+            opening.dialogue if opening else None, terminal_images or settings.terminal_images, depth
+        )
         self.session = Session(recall(), starting_draft(settings))
         if complaint:
             self.session.complain(complaint)
-        self.create = Create(self.session, colour_depth(os.environ, self.console.color_system))
+        self.create = Create(self.session, depth)
         self.link = EngineLink(connect, lambda event: self.post(messages.FromEngine(event)))
         self.reader = Reader(self.post)
         self.models: tuple[Model, ...] = ()
@@ -170,11 +187,15 @@ class Studio(App[None]):
             follower.show()
         image = self.pictures.of(session.shown) if session.shown else None
         if image or not session.shown:
-            self.create.show_image(image)
+            self.create.show_image(image, passing=isinstance(session.shown, Preview))
         offered = session.engine.idle, session.can_retry
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        super()._display(screen, renderable)
+        self.projector.displayed(written(renderable))
 
     def _followers(self) -> Iterator[Follower]:
         """The screens in sight, beside the main one, that show the session."""
@@ -359,9 +380,15 @@ def _settings() -> tuple[Settings, SettingsError | None]:
         return Settings(), error
 
 
-def run() -> int:
-    """Open the studio; returns the exit code when the person has left it."""
-    studio = Studio()
+def run(opening: Opening | None = None, terminal_images: TerminalImages | None = None) -> int:
+    """Open the studio; returns the exit code when the person has left it.
+
+    ``opening`` is the terminal as it was asked while all this was being imported.
+    """
+    if opening is not None:
+        opening.listen(0)
+        promise_colours(opening.dialogue.report, os.environ)
+    studio = Studio(opening=opening, terminal_images=terminal_images)
     studio.run()
     studio.reader.finish(SAVING_SECONDS)
     if not studio.session.engine.idle:

@@ -112,9 +112,10 @@ class Create(Screen[None]):
         self._prompt.offer(session.suggestion)
         self._prompt.compare(compared.prompt if compared else None)
 
-    def show_image(self, image: Image.Image | None) -> None:
-        """Put a picture on the canvas; where there is none yet, say how one is made."""
-        self.query_one(Canvas).show(image, f"{self.key_of('generate')} makes a picture")
+    def show_image(self, image: Image.Image | None, *, passing: bool) -> None:
+        """Put a picture on the canvas, or a preview of it; where there is none yet, say how one is made."""
+        hint = f"{self.key_of('generate')} makes a picture"
+        self.query_one(Canvas).show(image, hint, passing=passing)
 
     def show_tokens(self, count: int, limit: int) -> None:
         """Say how much of the model's prompt length is used."""

@@ -1,0 +1,93 @@
+"""The terminal under the studio: Textual types whatever arrives, this driver hears the answers first."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+from codecs import getincrementaldecoder
+from typing import Any, Protocol, runtime_checkable
+
+from textual._parser import ParseError
+from textual._xterm_parser import XTermParser
+from textual.drivers.linux_driver import LinuxDriver
+
+from sdtui.terminal.answers import Answer
+from sdtui.terminal.opening import Opening
+from sdtui.tui.projector import Projector
+
+LISTEN_SECONDS = 0.1
+HOLD_SECONDS = 0.05
+"""How long the beginning of an answer may be all there is; then it was an escape key."""
+FAREWELL_SECONDS = 1.0
+"""How long the end waits for answers that are due, or they would be typed into the shell."""
+
+
+@runtime_checkable
+class Studying(Protocol):
+    """The app that this driver serves."""
+
+    opening: Opening
+    projector: Projector
+
+
+class StudioDriver(LinuxDriver):
+    """Textual's driver, whose input goes through the terminal's dialogue first."""
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        super().__init__(app, **options)
+        assert isinstance(app, Studying)
+        self._opening, self._projector = app.opening, app.projector
+
+    def write(self, data: str) -> None:
+        self._projector.wrote(len(data))
+        super().write(data)
+
+    def start_application_mode(self) -> None:
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        self.attrs_before = self._opening.settings  # Textual found the quiet ones
+        self._projector.open(self.write, self.fileno)
+
+    def stop_application_mode(self) -> None:
+        self._disable_mouse_support()
+        self._projector.close()
+        self.flush()
+        dialogue = self._opening.dialogue
+        dialogue.settle(min(FAREWELL_SECONDS, dialogue.patience(FAREWELL_SECONDS)))
+        super().stop_application_mode()
+
+    def run_input_thread(self) -> None:
+        """Read the keyboard: answers to the projector, everything else to Textual."""
+        dialogue = self._opening.dialogue
+        parser, decoder = XTermParser(self._debug), getincrementaldecoder("utf-8")("replace")
+
+        def type_in(data: bytes) -> None:
+            for event in parser.feed(decoder.decode(data)):
+                self.process_message(event)
+
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.fileno, selectors.EVENT_READ)
+            ahead, self._opening.typed = self._opening.typed, b""
+            if ahead:
+                type_in(ahead)
+            while not self.exit_event.is_set():
+                if selector.select(HOLD_SECONDS if dialogue.holding else LISTEN_SECONDS):
+                    data = os.read(self.fileno, 4096)
+                    if not data:
+                        break
+                    typed, answers = dialogue.hear(data)
+                    if answers:
+                        self._tell(answers)
+                else:
+                    typed = dialogue.release()
+                if typed:
+                    type_in(typed)
+                for event in parser.tick():
+                    self.process_message(event)
+        with contextlib.suppress(EOFError, ParseError):
+            for _ in parser.feed(""):
+                pass
+
+    def _tell(self, answers: list[Answer]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for an answer
+            self._loop.call_soon_threadsafe(self._projector.hear, answers)

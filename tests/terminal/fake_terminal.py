@@ -1,0 +1,233 @@
+"""A terminal that answers as a real one was heard to answer, after a delay and no faster than its link."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+ROOT = str(Path(__file__).parents[2])
+
+QUESTIONS = {
+    "version": rb"\x1b\[>0?q",
+    "graphics": rb"\x1b_Gi=1,[^\x1b]*a=q[^\x1b]*\x1b\\",
+    "cell": rb"\x1b\[16t",
+    "window": rb"\x1b\[14t",
+    "attributes": rb"\x1b\[0?c",
+    "ready": rb"\x1b\[5n",
+}
+_QUESTION = re.compile(
+    rb"\x1bPtmux;(?P<wrapped>(?:[^\x1b]|\x1b\x1b)*)\x1b\\|"
+    + b"|".join(b"(?P<%s>%s)" % (name.encode(), question) for name, question in QUESTIONS.items())
+)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a terminal answers to each question; a question that is not named stays unanswered."""
+
+    answers: Mapping[str, bytes]
+    cell: tuple[int, int] = (0, 0)
+    """Pixels, as the kernel knows them."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+# Recorded from the real ones.
+KITTY = Profile(
+    {
+        "version": b"\x1bP>|kitty(0.41.1)\x1b\\",
+        "graphics": b"\x1b_Gi=1;OK\x1b\\",
+        "cell": b"\x1b[6;17;8t",
+        "window": b"\x1b[4;680;960t",
+        "attributes": b"\x1b[?62;c",
+        "ready": b"\x1b[0n",
+    }
+)
+OLD_KITTY = Profile({**KITTY.answers, "version": b"\x1bP>|kitty(0.26.5)\x1b\\"})
+XTERM = Profile(
+    {
+        "version": b"\x1bP>|XTerm(398)\x1b\\",
+        "window": b"\x1b[4;640;960t",
+        "attributes": b"\x1b[?63;1;2;4;6;9;15;16;22;28c",
+        "ready": b"\x1b[0n",
+    },
+    cell=(8, 16),
+)
+FOOT = Profile(
+    {
+        "version": b"\x1bP>|foot(1.21.0)\x1b\\",
+        "cell": b"\x1b[6;17;8t",
+        "attributes": b"\x1b[?62;4;22;28c",
+        "ready": b"\x1b[0n",
+    }
+)
+WEZTERM = Profile(
+    {
+        "version": b"\x1bP>|WezTerm 20240203-110809-5046fc22\x1b\\",
+        "graphics": b"\x1b_Gi=1;OK\x1b\\",
+        "cell": b"\x1b[6;17;8t",
+        "attributes": b"\x1b[?65;4;6;18;22c",
+        "ready": b"\x1b[0n",
+    }
+)
+PLAIN = Profile({"attributes": b"\x1b[?1;2c", "ready": b"\x1b[0n"})
+MUTE = Profile({})
+TMUX = Profile(
+    {"version": b"\x1bP>|tmux 3.3a\x1b\\", "attributes": b"\x1b[?1;2c", "ready": b"\x1b[0n"},
+)
+
+
+class FakeTerminal:
+    """A program on a pseudo-terminal; ``sent`` is every byte it wrote. Leaving ends the program.
+
+    ``delay`` is in seconds, there and back; ``rate`` in bytes a second.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        profile: Profile,
+        *,
+        columns: int = 120,
+        rows: int = 40,
+        delay: float = 0.0,
+        rate: float = float("inf"),
+        environment: Mapping[str, str] | None = None,
+        beyond: Profile | None = None,
+    ) -> None:
+        self.sent = bytearray()
+        self._profile, self._beyond = profile, beyond
+        self._delay, self._rate, self._allowance = delay, rate, 0.0
+        self._due: deque[tuple[float, bytes]] = deque()
+        self._looked_at = 0
+        self._last = time.monotonic()
+        self._controller, terminal = pty.openpty()
+        self.resize(columns, rows, signal_it=False)
+        variables = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TMUX")}
+        variables |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": ROOT}
+        variables |= {**profile.environment, **(environment or {})}
+        self.process = subprocess.Popen(
+            command,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env=variables,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        self._terminal = terminal  # kept open, so that what is left to read can be read afterwards
+
+    def __enter__(self) -> FakeTerminal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            error.add_note(f"the last it sent: {bytes(self.sent[-600:])!r}")
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGHUP)
+        try:
+            self.process.wait(3)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        os.close(self._controller)
+        os.close(self._terminal)
+
+    def type(self, data: bytes) -> None:
+        """Send what a person types."""
+        self._due.append((time.monotonic() + self._delay / 2, data))
+
+    def resize(self, columns: int, rows: int, signal_it: bool = True) -> None:
+        """Change the window's size."""
+        width, height = self._profile.cell
+        size = struct.pack("HHHH", rows, columns, columns * width, rows * height)
+        fcntl.ioctl(self._controller, termios.TIOCSWINSZ, size)
+        if signal_it:
+            os.killpg(self.process.pid, signal.SIGWINCH)
+
+    def run(self, seconds: float) -> None:
+        """Take what is sent, at the link's rate, and answer it."""
+        end = time.monotonic() + seconds
+        while (now := time.monotonic()) < end:
+            self._step(min(0.02, end - now))
+
+    def until(self, condition: Callable[[bytes], object], seconds: float = 20.0) -> None:
+        """Go on until what was sent fulfils a condition; AssertionError when it never does."""
+        deadline = time.monotonic() + seconds
+        while not condition(bytes(self.sent)):
+            assert time.monotonic() < deadline, f"not within {seconds:g} s"
+            self._step(0.02)
+
+    def ended(self, seconds: float = 20.0) -> int:
+        """Wait for the program's end; returns its exit code."""
+        self.until(lambda _: self.process.poll() is not None, seconds)
+        self.run(0.1)
+        return self.process.returncode
+
+    def left_over(self, seconds: float) -> bytes:
+        """What would be typed into the shell: all that arrives after the program's end, until all is answered."""
+        self.run(seconds)
+        fcntl.fcntl(self._terminal, fcntl.F_SETFL, os.O_NONBLOCK)
+        attributes = termios.tcgetattr(self._terminal)
+        attributes[3] &= ~termios.ICANON
+        termios.tcsetattr(self._terminal, termios.TCSANOW, attributes)
+        try:
+            return os.read(self._terminal, 65536)
+        except BlockingIOError:
+            return b""
+
+    def _step(self, seconds: float) -> None:
+        now = time.monotonic()
+        self._allowance = min(self._rate * 0.05, self._allowance + self._rate * (now - self._last))
+        self._last = now
+        while self._due and self._due[0][0] <= now:
+            os.write(self._controller, self._due.popleft()[1])
+        room = int(min(1 << 16, self._allowance)) if self._rate != float("inf") else 1 << 16
+        if room < 1 or not select.select([self._controller], [], [], seconds)[0]:
+            if room < 1:
+                time.sleep(min(seconds, 0.005))
+            return
+        with contextlib.suppress(OSError):
+            read = os.read(self._controller, room)
+            self._allowance -= len(read) if self._rate != float("inf") else 0
+            self.sent += read
+            self._answer()
+
+    def _answer(self) -> None:
+        sent = bytes(self.sent[self._looked_at :])
+        answers = b""
+        start = self._looked_at
+        for found in _QUESTION.finditer(sent):
+            answers += self._answer_to(found)
+            self._looked_at = start + found.end()
+        if answers:
+            self._due.append((time.monotonic() + self._delay, answers))
+
+    def _answer_to(self, found: re.Match[bytes]) -> bytes:
+        if found.lastgroup != "wrapped":
+            return self._profile.answers.get(found.lastgroup or "", b"")
+        if self._beyond is None:
+            return b""
+        inner = found["wrapped"].replace(b"\x1b\x1b", b"\x1b")
+        return b"".join(
+            self._beyond.answers.get(each.lastgroup or "", b"") for each in _QUESTION.finditer(inner)
+        )
+
+
+SDTUI = [sys.executable, "-P", "-m", "sdtui"]
