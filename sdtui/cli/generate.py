@@ -11,16 +11,19 @@ from uuid import uuid4
 import typer
 
 from sdtui.bundle import Bundle, locate, reference
+from sdtui.cli import picture_options
 from sdtui.cli.errors import CommandLineError
 from sdtui.cli.output import Destination, picture_json
 from sdtui.cli.progress import report_on
 from sdtui.cli.work import in_engine, in_process
+from sdtui.diffusion.prompt.submission import pictures
+from sdtui.history.inputs import keep_pictures
 from sdtui.request import SCHEDULERS
-from sdtui.settings import load_settings
+from sdtui.settings import load_settings, places
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the pictures show.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the pictures show: words, (words:1.2), {a|b}, __wildcard__.")],
     model: Annotated[
         str | None, typer.Option(metavar="NAME|PATH", help="Default: the settings', else the built-in.")
     ] = None,
@@ -32,6 +35,13 @@ def generate(
     scheduler: Annotated[str | None, typer.Option(metavar="NAME", help="|".join(SCHEDULERS))] = None,
     rng: Annotated[str | None, typer.Option(metavar="numpy|torch", help="Who draws the noise.")] = None,
     size: Annotated[str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Default: the model's.")] = None,
+    image: picture_options.Image = None,
+    strength: picture_options.Strength = None,
+    mask: picture_options.Mask = None,
+    outpaint: picture_options.Outpaint = None,
+    control: picture_options.Controls = None,
+    upscale: picture_options.Upscale = None,
+    upscale_strength: picture_options.UpscaleStrength = None,
     compute_units: Annotated[str | None, typer.Option(metavar="all|cpu-only|cpu-and-gpu|cpu-and-ne")] = None,
     precision: Annotated[
         str | None, typer.Option(metavar="auto|fp32|bf16|fp16", help="Of the portable runtime.")
@@ -60,6 +70,13 @@ def generate(
         "rng": rng,
         "width": width,
         "height": height,
+        "image": image,
+        "strength": strength,
+        "mask": mask,
+        "outpaint": picture_options.margins(outpaint) if outpaint is not None else None,
+        "controls": tuple(map(picture_options.control, control)) if control else None,
+        "upscale": upscale,
+        "upscale_strength": upscale_strength,
         "compute_units": compute_units,
         "precision": precision,
     }
@@ -67,11 +84,12 @@ def generate(
     request = load_settings().request(prompt).replace(**chosen)
     destination = Destination.of(output, count, force=force)
     request = request.replace(model=reference(Bundle.open(locate(request.model))))
+    request = keep_pictures(request, places().inputs)
     destination.prepare()
-    jobs = {uuid4().hex: each for each in request.pictures()}
+    jobs = {uuid4().hex: each for each in pictures(request)}
     work = in_process if inline else in_engine
-    with report_on(jobs, as_json=events) as report, closing(work(jobs, report)) as pictures:
-        for finished in pictures:
+    with report_on(jobs, as_json=events) as report, closing(work(jobs, report)) as made:
+        for finished in made:
             path = destination.place(Path(finished.result.path))
             print(picture_json(finished, path) if json else path, flush=True)
 
