@@ -23,7 +23,9 @@ from sdtui.settings import load_settings, places
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the pictures show: words, (words:1.2), {a|b}, __wildcard__.")],
+    prompt: Annotated[
+        str, typer.Argument(metavar="PROMPT", help="What they show: words, (words:1.2), {one|another}.")
+    ],
     model: Annotated[
         str | None, typer.Option(metavar="NAME|PATH", help="Default: the settings', else the built-in.")
     ] = None,

@@ -9,6 +9,7 @@ import msgspec
 
 from sdtui.conversion import ConversionReport, ConversionRequest
 from sdtui.diffusion.events import Preview, Step
+from sdtui.diffusion.prompt.submission import pictures
 from sdtui.engine.protocol import (
     Cancel,
     Cancelled,
@@ -143,7 +144,7 @@ class Session:
         return self._generate(self.draft.with_next_seed())
 
     def _generate(self, draft: Draft) -> list[Submit]:
-        requests = tuple(draft.request().pictures())
+        requests = tuple(pictures(draft.request()))
         self.draft = draft
         self.undo.settle()
         self.walk.keep()
@@ -153,7 +154,8 @@ class Session:
     def generate_sheet(self, request: GenerationRequest, x: Axis, y: Axis) -> list[Submit]:
         """Queue a picture for each cell of an X/Y sheet. Raises :class:`~sdtui.request.RequestError`."""
         request = request.seeded().replace(count=1)
-        wanted = tuple(map(_job_for, crossed(request, x, y)))
+        cells = (picture for cell in crossed(request, x, y) for picture in pictures(cell))
+        wanted = tuple(map(_job_for, cells))
         self.sheets += (Sheet(request, x, y, tuple(each.job for each in wanted)),)
         return self._submit(wanted)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from sdtui.diffusion.events import Decoding, Loading
 from sdtui.engine.protocol import (
@@ -64,6 +65,20 @@ def test_generating_asks_for_one_job_a_picture_with_consecutive_seeds() -> None:
     assert [(submit.request.seed, submit.request.count) for submit in submits] == [(10, 1), (11, 1), (12, 1)]
     assert len({submit.job for submit in submits}) == 3
     assert [job.state for job in studio.engine.jobs] == ["queued"] * 3
+
+
+def test_choices_in_the_prompt_are_drawn_for_each_picture() -> None:
+    studio = session(prompt="{red|green} apple", seed=0, seed_locked=True, count=3)
+    asked = [message.request for message in studio.generate()]
+    assert {request.prompt for request in asked} == {"red apple", "green apple"}
+    assert {request.template for request in asked} == {"{red|green} apple"} == {studio.draft.prompt}
+
+
+def test_a_wildcard_that_is_not_there_is_told_and_nothing_is_queued() -> None:
+    studio = session(prompt="__no-such-file__")
+    with pytest.raises(RequestError, match="the wildcard __no-such-file__ cannot be used"):
+        studio.generate()
+    assert not studio.engine.jobs
 
 
 def test_generating_twice_draws_two_seeds_unless_locked() -> None:
