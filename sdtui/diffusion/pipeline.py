@@ -25,7 +25,7 @@ from sdtui.diffusion.loop import Leg, Moment, Steering, Tell, denoise
 from sdtui.diffusion.noise import Noise
 from sdtui.diffusion.opening import OnEvent, Opener, Watch, ignore, unwatched
 from sdtui.diffusion.parts import Part, Size, denoiser, inputs, needed, picture_size
-from sdtui.diffusion.pictures.checking import denoiser_role, inpaints
+from sdtui.diffusion.pictures.checking import inpaints
 from sdtui.diffusion.pictures.control import Following, controlled
 from sdtui.diffusion.pictures.fitting import levels
 from sdtui.diffusion.pictures.given import Given, read_given
@@ -210,7 +210,7 @@ class Pipeline:
             noise,
             partial(encode, encoder=encoder, manifest=manifest, noise=noise),
             shape,
-            inpaints=manifest.family != "sd3" and inpaints(self.bundle, denoiser_role(request, self.bundle)),
+            inpaints=inpaints(request, self.bundle),
         )
 
     def _tell(self, request: GenerationRequest, given: Given) -> Tell | None:

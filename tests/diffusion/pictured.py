@@ -59,9 +59,9 @@ def inpainting(tiny: TinyTorch, unet: UNet2DConditionModel) -> Any:
     return _quiet(StableDiffusionInpaintPipeline(**_parts(tiny, unet)))
 
 
-def drawing(tiny: TinyTorch) -> Any:
-    """diffusers' pipeline from text."""
-    return _quiet(StableDiffusionPipeline(**_parts(tiny, tiny.unet)))
+def drawing(tiny: TinyTorch, unet: UNet2DConditionModel | None = None) -> Any:
+    """diffusers' pipeline from text, of the tiny model or with another UNet."""
+    return _quiet(StableDiffusionPipeline(**_parts(tiny, unet or tiny.unet)))
 
 
 def repainting(tiny: TinyTorch) -> Any:

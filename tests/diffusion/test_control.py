@@ -14,8 +14,14 @@ import pytest
 from sdtui.bundle import Bundle
 from sdtui.diffusion.pipeline import Pipeline
 from sdtui.request import Control, GenerationRequest, Scheduler
-from tests.diffusion.pictured import controlling, decibels, photo, right_half, save
-from tests.diffusion.variants import CONTROLNETS, control_variant, inpainting_control_variant, tiny_unet
+from tests.diffusion.pictured import controlling, decibels, drawing, photo, right_half, save
+from tests.diffusion.variants import (
+    CONTROLNETS,
+    control_variant,
+    inpainting_control_variant,
+    tiny_unet,
+    with_manifest,
+)
 from tests.tiny import CHANNELS, TinyTorch
 
 EDGES, POSE = photo(1), photo(2)
@@ -111,6 +117,17 @@ def test_together_with_an_inpainting_model(
     pictures = {"image": photo(), "mask_image": right_half(), "control_image": [EDGES, POSE]}
     with closing(painter):
         assert decibels(painter, theirs, request, strength=1.0, **pictures, **WEIGHTS) >= 50
+
+
+def test_a_model_that_has_no_other_unet_does_without_controls(
+    controlled: Pipeline, tiny_torch: TinyTorch, wanted: GenerationRequest, tmp_path: Path
+) -> None:
+    networks = dict(controlled.bundle.manifest.networks)
+    del networks["unet"]
+    alone = with_manifest(controlled.bundle.path, tmp_path / "alone", networks=networks)
+    with closing(Pipeline(Bundle.open(alone), "cpu-only", "fp32")) as pipeline:
+        theirs = drawing(tiny_torch, tiny_unet())
+        assert decibels(pipeline, theirs, wanted.replace(controls=(), scheduler="ddim")) >= 50
 
 
 def test_a_control_without_weight_or_time_is_none(controlled: Pipeline, wanted: GenerationRequest) -> None:

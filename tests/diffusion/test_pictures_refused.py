@@ -104,6 +104,13 @@ def test_a_strength_that_changes_nothing(tiny_bundle_fp32: Path, wanted: Generat
         assert "changes nothing" in refusal(tiny_bundle_fp32, wanted.replace(strength=strength))
 
 
+def test_a_model_without_a_unet(tiny_bundle_fp32: Path, wanted: GenerationRequest, tmp_path: Path) -> None:
+    networks = dict(Bundle.open(tiny_bundle_fp32).manifest.networks)
+    del networks["unet"]
+    empty = with_manifest(tiny_bundle_fp32, tmp_path / "empty", networks=networks)
+    assert "empty cannot do this, it has no unet" in refusal(empty, wanted)
+
+
 def test_channels(tiny_bundle_fp32: Path, request_: GenerationRequest, tmp_path: Path) -> None:
     odd = with_manifest(tiny_bundle_fp32, tmp_path / "odd", latent_channels=3)
     assert "its UNet takes 4 channels, not 3, or 7 to inpaint" in refusal(odd, request_)

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
-
 from sdtui.bundle import Bundle
-from sdtui.bundle.facts import read_facts
-from sdtui.bundle.manifest import NetworkRole
 from sdtui.diffusion.errors import DiffusionError
+from sdtui.diffusion.parts import denoiser, inputs
 from sdtui.request import GenerationRequest
 
 
-def denoiser_role(request: GenerationRequest, bundle: Bundle) -> NetworkRole:
-    """Which network of a UNet model removes the noise: with ControlNets the one that listens to them."""
-    networks = bundle.manifest.networks
-    if request.controls or "unet" not in networks:
-        return "control_unet"
-    return "unet"
-
-
-def inpaints(bundle: Bundle, role: NetworkRole) -> bool:
-    """Whether a UNet is shown mask and picture too. Raises :class:`DiffusionError` for other channels."""
-    channels, latent_channels = _channels(bundle, role), bundle.manifest.latent_channels
-    if channels in (latent_channels, 2 * latent_channels + 1):
-        return channels != latent_channels
+def inpaints(request: GenerationRequest, bundle: Bundle) -> bool:
+    """Whether the UNet is shown mask and picture too. Raises :class:`DiffusionError` for other channels."""
+    if bundle.manifest.family == "sd3":
+        return False
+    channels, own = inputs(bundle, denoiser(bundle, request))["sample"][1], bundle.manifest.latent_channels
+    if channels in (own, 2 * own + 1):
+        return channels != own
     raise DiffusionError(
         f"{bundle.name} makes no pictures",
-        f"its UNet takes {channels} channels, not {latent_channels}, or {2 * latent_channels + 1} to inpaint",
+        f"its UNet takes {channels} channels, not {own}, or {2 * own + 1} to inpaint",
         "choose another model",
     )
 
@@ -36,8 +26,7 @@ def check_pictures(request: GenerationRequest, bundle: Bundle) -> None:
     """Refuse what ``bundle`` cannot do with the request's pictures. Raises :class:`DiffusionError`."""
     _check_what_belongs_together(request, bundle)
     _check_controls(request, bundle)
-    if bundle.manifest.family in ("sd", "sdxl"):
-        _check_inpainting(request, bundle)
+    _check_inpainting(request, bundle)
 
 
 def _check_what_belongs_together(request: GenerationRequest, bundle: Bundle) -> None:
@@ -88,7 +77,7 @@ def _check_controls(request: GenerationRequest, bundle: Bundle) -> None:
 
 
 def _check_inpainting(request: GenerationRequest, bundle: Bundle) -> None:
-    if not inpaints(bundle, denoiser_role(request, bundle)):
+    if denoiser(bundle, request) not in bundle.entries or not inpaints(request, bundle):
         return
     if request.mask is None and request.outpaint is None:
         raise DiffusionError(
@@ -100,13 +89,3 @@ def _check_inpainting(request: GenerationRequest, bundle: Bundle) -> None:
 
 def _source(bundle: Bundle) -> str:
     return bundle.manifest.source or "MODEL"
-
-
-def _channels(bundle: Bundle, role: NetworkRole) -> int:
-    return _read_channels(bundle.network(role), bundle.manifest.networks[role].sha256)
-
-
-@lru_cache(maxsize=16)
-def _read_channels(package: Path, _sha256: str) -> int:
-    """The channels of a UNet's sample. Raises :class:`NetworkError`."""
-    return read_facts(package).inputs["sample"][1]
