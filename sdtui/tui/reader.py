@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from textual.message import Message
 
+from sdtui.diffusion.prompt.chunks import tokenize
+from sdtui.diffusion.prompt.submission import foreseen
 from sdtui.errors import SdtuiError
 from sdtui.settings import load_settings, save_settings
 from sdtui.tui import disk, messages
@@ -101,7 +103,7 @@ class Reader:
         def counted() -> messages.TokensCounted:
             if self._tokenizer is None or self._tokenizer[0] != draft.model:
                 self._tokenizer = draft.model, disk.tokenizer(draft.model)
-            tokens = self._tokenizer[1].encode(draft.prompt)
+            tokens = tokenize(foreseen(draft.prompt, draft.seed or 0), self._tokenizer[1])
             return messages.TokensCounted(tokens.count, tokens.limit)
 
         self._background.do(count)

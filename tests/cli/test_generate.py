@@ -86,15 +86,13 @@ def test_several_pictures_go_into_a_folder(short: list[str], tmp_path: Path) -> 
     )
 
 
-def test_choices_are_drawn_and_recorded(short: list[str], cli_home: Path, tmp_path: Path) -> None:
+def test_choices_are_drawn_and_recorded(short: list[str], cli_home: Path) -> None:
     (cli_home / "config" / "wildcards").mkdir(parents=True)
     (cli_home / "config" / "wildcards" / "fruit.txt").write_text("apple\napple\n")
-    several = sdtui(short[0], "a {red|green} __fruit__", *short[2:], "--count", "4", "--seed", "0", "--json")
-    assert {made["prompt"] for made in several.objects} == {"a red apple", "a green apple"}
+    several = sdtui(short[0], "a {red|green} __fruit__", *short[2:], "--count", "2", "--seed", "0", "--json")
+    assert [made["prompt"] for made in several.objects] == ["a green apple", "a red apple"]
     request = read_origin(Path(several.objects[1]["path"])).request
     assert (request.seed, request.template) == (1, "a {red|green} __fruit__")
-    again = sdtui(short[0], request.prompt, *short[2:], "--seed", "1", "--output", tmp_path / "again.png")
-    assert pixels(again.out.strip()) == pixels(several.objects[1]["path"])
     refused = sdtui(short[0], "a __nothing__", *short[2:])
     assert (refused.code, refused.err.count("\n")) == (2, 1)
     assert refused.err.startswith("error: the wildcard __nothing__ cannot be used, there is no")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sdtui.diffusion.prompt.errors import PromptError
-from sdtui.diffusion.prompt.submission import pictures
+from sdtui.diffusion.prompt.submission import foreseen, pictures
 from sdtui.diffusion.prompt.wildcards import Wildcards
 from sdtui.request import SEED_LIMIT, GenerationRequest, RequestError
 
@@ -59,3 +59,10 @@ def test_nothing_left_and_what_cannot_be_drawn() -> None:
         list(pictures(GenerationRequest(prompt="{|}", seed=0), NOWHERE))
     with pytest.raises(PromptError, match="the wildcard __x__ cannot be used"):
         list(pictures(GenerationRequest(prompt="a", negative_prompt="__x__", seed=0), NOWHERE))
+
+
+@pytest.mark.usefixtures("home")
+def test_what_is_being_written_is_foreseen() -> None:
+    [made] = pictures(GenerationRequest(prompt="a {red|green} apple", seed=1), NOWHERE)
+    assert foreseen("a {red|green} apple", 1) == made.prompt
+    assert foreseen("a {red|green} __fru__", 1) == "a {red|green} __fru__"

@@ -166,6 +166,7 @@ def test_absurd_texts_take_no_time(text: str) -> None:
 def test_reading_a_prompt_is_light() -> None:
     """The studio colours prompts at every key."""
     heavy = {"torch", "numpy", "diffusers", "transformers", "coremltools", "tokenizers", "PIL"}
-    program = f"import sys, sdtui.diffusion.prompt; print(*{heavy} & sys.modules.keys())"
+    wanted = "from sdtui.diffusion.prompt import chunks, submission"
+    program = f"import sys; {wanted}; print(*{heavy} & sys.modules.keys())"
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == ""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sdtui.bundle.tokenizer import TextTokenizer
 from sdtui.diffusion.prompt.weights import parse
+
+if TYPE_CHECKING:
+    from sdtui.bundle.tokenizer import TextTokenizer
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sdtui.diffusion.prompt.errors import PromptError
 from sdtui.diffusion.prompt.template import expand
 from sdtui.diffusion.prompt.wildcards import Wildcards
 from sdtui.request import GenerationRequest
@@ -34,3 +35,11 @@ def expanded(request: GenerationRequest, wildcards: Wildcards) -> GenerationRequ
     if texts["prompt"] != request.prompt:
         texts["template"] = request.prompt
     return request.replace(**texts)
+
+
+def foreseen(prompt: str, seed: int) -> str:
+    """What a prompt that is still being written becomes for ``seed``; itself where it cannot be drawn."""
+    try:
+        return expand(prompt, seed, Wildcards())
+    except PromptError:
+        return prompt

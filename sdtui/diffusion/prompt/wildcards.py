@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 
 from sdtui.diffusion.prompt.errors import PromptError
@@ -58,6 +57,8 @@ class Wildcards:
         return lines
 
     def _instead(self, name: str) -> str:
+        from difflib import get_close_matches  # slow to import, and seldom asked
+
         close = get_close_matches(name, self.names(), n=1)
         return f"write __{close[0]}__" if close else "write that file, an alternative on each line"
 
