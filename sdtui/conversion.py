@@ -208,12 +208,4 @@ class ConversionReport(msgspec.Struct, frozen=True, tag="report"):
     warnings: list[str] = []
 
 
-class ConversionFailed(msgspec.Struct, frozen=True, tag="failed"):
-    """It ended without a bundle: an SdtuiError across a pipe. What is done is kept for the next try."""
-
-    what: str
-    why: str
-    remedy: str
-
-
-ConversionEvent = Forecast | Stage | NetworkReport | ConversionReport | ConversionFailed
+ConversionEvent = Forecast | Stage | NetworkReport | ConversionReport

@@ -17,9 +17,9 @@ from pathlib import Path
 import msgspec
 
 from sdtui.bundle.library import STARTER_PATH
+from sdtui.child import Failed
 from sdtui.conversion import (
     ConversionEvent,
-    ConversionFailed,
     ConversionReport,
     ConversionRequest,
     Forecast,
@@ -39,7 +39,7 @@ def kind(request: ConversionRequest) -> str:
     return Path(request.source).stem
 
 
-def tell(event: ConversionEvent) -> None:
+def tell(event: ConversionEvent | Failed) -> None:
     """One line to whoever listens; without a listener there is nothing to do."""
     try:
         sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
@@ -109,7 +109,7 @@ def main() -> None:
     if kind(request) == "talkative":
         print("a library says hello", flush=True)
     if kind(request) == "refused":
-        tell(ConversionFailed("refused cannot be converted", "it is a pickle", "use safetensors"))
+        tell(Failed("refused cannot be converted", "it is a pickle", "use safetensors"))
         raise SystemExit(1)
     if kind(request) == "pondering":
         stopped.wait()

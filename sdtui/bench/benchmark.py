@@ -7,16 +7,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
 from sdtui import __version__
-from sdtui.bench.child import Child
 from sdtui.bench.errors import MeasurementError
 from sdtui.bench.measurement import Measurement, Ratios, Trial
+from sdtui.bench.outcome import outcome_of
 from sdtui.bundle import Bundle
 from sdtui.conversion import Stage
 from sdtui.errors import SdtuiError
@@ -185,8 +184,7 @@ def _measured(
             if trial.picture and not Path(trial.picture).exists():
                 trial = msgspec.structs.replace(trial, picture=None)
         try:
-            with closing(Child(MODULE, trial, Measurement, complaints)) as child:
-                measured.append(child.result(progress.of(name)))
+            measured.append(outcome_of(MODULE, trial, Measurement, progress.of(name), complaints))
         except MeasurementError as error:
             failures.append(Failure(name, str(error)))
             errors.append(error)

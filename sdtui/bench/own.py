@@ -11,11 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-from sdtui.bench.child import Tell
 from sdtui.bench.measurement import Measurement, Steps, Trial
 from sdtui.bench.page_cache import forget
 from sdtui.bench.trial import Telling, peak_accelerator_memory, peak_memory, timed_load
 from sdtui.bundle import Bundle
+from sdtui.child import Tell
 from sdtui.diffusion.errors import Cancelled
 from sdtui.diffusion.events import Decoding, Encoding, Loading, PipelineEvent, Step
 from sdtui.diffusion.parts import needed, packages

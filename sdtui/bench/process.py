@@ -1,12 +1,13 @@
-"""One trial in a process of its own: see :mod:`sdtui.bench.child`."""
+"""One trial in a process of its own: see :mod:`sdtui.child`."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-from sdtui.bench.child import Tell, serve
 from sdtui.bench.measurement import Measurement, Trial
+from sdtui.bench.outcome import NOTHING
+from sdtui.child import Tell, serve
 
 
 def measure(trial: Trial, tell: Tell) -> Measurement:
@@ -21,4 +22,4 @@ def measure(trial: Trial, tell: Tell) -> Measurement:
 
 
 if __name__ == "__main__":
-    sys.exit(serve(Trial, measure))
+    sys.exit(serve(Trial, measure, unfinished=NOTHING))

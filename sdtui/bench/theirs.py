@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sdtui.bench.child import Tell
 from sdtui.bench.errors import MeasurementError
 from sdtui.bench.measurement import Measurement, Steps, Trial
 from sdtui.bench.page_cache import forget
 from sdtui.bench.trial import Telling, peak_accelerator_memory, peak_memory, timed_load
 from sdtui.bundle import Bundle
+from sdtui.child import Tell
 from sdtui.convert.accuracy import psnr
 from sdtui.diffusion.noise import Noise
 from sdtui.diffusion.schedulers import make_scheduler, read_scheduler_config

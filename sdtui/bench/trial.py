@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from sdtui.bench.child import Tell
 from sdtui.bench.measurement import Load, Trial
 from sdtui.bench.page_cache import cached
+from sdtui.child import Tell
 from sdtui.conversion import Stage
 from sdtui.settings import places
 

@@ -73,6 +73,13 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     reports: list[NetworkReport]
 
 
+class Step(msgspec.Struct, frozen=True):
+    """What a process that works on a conversion is to make in ``workspace``: its plan, or a network."""
+
+    workspace: str
+    key: str | None
+
+
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
     """A process came ``fraction`` (0 to 1) far in a stage."""
 

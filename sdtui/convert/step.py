@@ -1,65 +1,24 @@
-"""One step of a conversion in a process of its own: the plan, or one network.
-
-``python -m sdtui.convert.step WORKSPACE`` prepares the request in ``WORKSPACE/request.json``; with the
-key of a network as second argument it makes that network. It tells :class:`Progress`, and how it
-failed, as lines of JSON; it ends when its stdin does, because then nobody waits for it.
-"""
+"""One step of a conversion in a process of its own: the plan, or one network; see :mod:`sdtui.child`."""
 
 from __future__ import annotations
 
-import os
 import resource
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
-from sdtui.conversion import ConversionFailed
-from sdtui.convert.plan import Progress
+from sdtui.child import Tell, serve
+from sdtui.convert.plan import Progress, Step
 from sdtui.convert.workspace import Workspace
-from sdtui.errors import SdtuiError
-from sdtui.files import reason
 
 
-def main() -> int:
-    """Run the step that the command line names."""
-    output = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print
-    threading.Thread(target=_end_with_stdin, daemon=True).start()
-
-    def tell(message: Progress | ConversionFailed) -> None:
-        output.write(msgspec.json.encode(message) + b"\n")
-
-    try:
-        key = sys.argv[2] if len(sys.argv) > 2 else None
-        run_here(Path(sys.argv[1]), key, lambda stage, fraction: tell(Progress(stage, fraction)))
-    except SdtuiError as error:
-        tell(ConversionFailed(error.what, error.why, error.remedy))
-        return 1
-    except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        tell(
-            ConversionFailed("the conversion stopped", reason(error) + where, "make room, then convert again")
-        )
-        return 1
-    except MemoryError:
-        tell(
-            ConversionFailed(
-                "the conversion stopped", "memory ran out", "close other programs, or add memory"
-            )
-        )
-        return 1
-    return 0
-
-
-def _end_with_stdin() -> None:
-    while os.read(sys.stdin.fileno(), 1 << 16):  # sys.stdin would be locked when the program ends
-        pass
-    os._exit(1)
+def run(step: Step, tell: Tell) -> None:
+    """Carry out ``step``, telling :class:`Progress`. Raises SdtuiError, OSError, MemoryError."""
+    run_here(Path(step.workspace), step.key, lambda stage, fraction: tell(Progress(stage, fraction)))
 
 
 def run_here(
@@ -113,4 +72,4 @@ def peak_memory() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(Step, run, unfinished="the conversion stopped"))

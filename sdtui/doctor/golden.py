@@ -10,14 +10,13 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
-from sdtui.bench.child import Child
+from sdtui.bench.outcome import outcome_of
 from sdtui.bundle import Bundle, reference
 from sdtui.bundle.library import STARTER
 from sdtui.conversion import Stage
@@ -168,8 +167,11 @@ def _run(
         references={name: str(file) for name, file in references.items()},
     )
     name = f"{reference(bundle)} {way.name}"
-    with closing(Child(MODULE, order, Outcome, complaints)) as child:
-        return child.result(lambda stage: on_stage(msgspec.structs.replace(stage, network=name)))
+
+    def on_named(stage: Stage) -> None:
+        on_stage(msgspec.structs.replace(stage, network=name))
+
+    return outcome_of(MODULE, order, Outcome, on_named, complaints)
 
 
 def _compared(subject: str, known: Remembered, outcome: Outcome, kept: Path) -> Finding:

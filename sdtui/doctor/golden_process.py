@@ -1,4 +1,4 @@
-"""One golden picture in a process of its own: see :mod:`sdtui.bench.child`."""
+"""One golden picture in a process of its own: see :mod:`sdtui.child`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sdtui.bench.child import Tell, serve
 from sdtui.bench.errors import MeasurementError
+from sdtui.bench.outcome import NOTHING
 from sdtui.bundle import Bundle
+from sdtui.child import Tell, serve
 from sdtui.conversion import Stage
 from sdtui.convert.accuracy import psnr
 from sdtui.diffusion.events import PipelineEvent, Step
@@ -93,4 +94,4 @@ def _decibels(reference: Array, measured: Array) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(serve(Order, run))
+    sys.exit(serve(Order, run, unfinished=NOTHING))

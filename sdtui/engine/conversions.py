@@ -19,7 +19,6 @@ from msgspec.structs import replace
 
 from sdtui.conversion import (
     ConversionEvent,
-    ConversionFailed,
     ConversionReport,
     ConversionRequest,
     Forecast,
@@ -220,8 +219,6 @@ def advanced(conversion: Conversion, event: ConversionEvent) -> Conversion:
             return replace(conversion, networks=[*conversion.networks, event])
         case ConversionReport():
             return replace(conversion, state="finished", report=event)
-        case ConversionFailed(what, why, remedy):
-            return replace(conversion, state="failed", failure=Failure(what, why, remedy))
 
 
 def _listen(converter: Converter, hear: Callable[[ConversionEvent], object]) -> None:

@@ -7,9 +7,6 @@ kept, and the same request goes on from there. Light: the interface imports this
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -18,18 +15,13 @@ from typing import IO
 
 import msgspec
 
-from sdtui.conversion import ConversionEvent, ConversionFailed, ConversionReport, ConversionRequest, Forecast
+from sdtui.child import STOP_SECONDS, Child, how_it_ended
+from sdtui.conversion import ConversionEvent, ConversionReport, ConversionRequest, Forecast
 from sdtui.errors import SdtuiError
-from sdtui.files import reason
-from sdtui.spawn import environment, python
 
 MODULE = "sdtui.convert.process"
-STOP_SECONDS = 5.0
-"""How long a converter that was asked to stop may take; killing it loses little."""
 GOES_ON = "convert again, it goes on from there"
 PATH_ENDINGS = {".safetensors", ".ckpt", ".bin", ".pt", ".pth"}
-
-_decoder: msgspec.json.Decoder[ConversionEvent] = msgspec.json.Decoder(ConversionEvent)
 
 
 class ConversionError(SdtuiError):
@@ -50,25 +42,21 @@ class Converter:
         only_forecast: bool = False,
         complaints: int | IO[bytes] | IO[str] = subprocess.DEVNULL,
     ) -> None:
-        try:
-            self._process = subprocess.Popen(
-                python(MODULE, *(["--forecast"] if only_forecast else [])),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=complaints,
-                env=environment() | {"TQDM_DISABLE": "1"},  # bars that libraries draw
-                start_new_session=True,  # an interrupt typed in the terminal is ours to hear
-            )
-        except OSError as error:
-            raise ConversionError("nothing was converted", reason(error), "try again") from error
+        self._child: Child[ConversionEvent] = Child(
+            MODULE,
+            request,
+            *(["--forecast"] if only_forecast else []),
+            events=ConversionEvent,
+            errors=ConversionError,
+            nothing="nothing was converted",
+            complaints=complaints,
+        )
         self._only_forecast = only_forecast
         self._stopped = threading.Event()
-        threading.Thread(target=self._bury, daemon=True).start()
-        self._tell(request)
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self._child.pid
 
     @property
     def stopped(self) -> bool:
@@ -77,60 +65,23 @@ class Converter:
 
     def events(self) -> Iterator[ConversionEvent]:
         """What it tells, until it is done. Raises :class:`ConversionError` when it ends without a bundle."""
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
-            for line in lines:
-                event = _understood(line)
-                if isinstance(event, ConversionFailed):
-                    raise ConversionError(event.what, event.why, event.remedy)
-                if event is not None:
-                    yield event
-                if isinstance(event, ConversionReport):
-                    return
-        self._check()
+        for event in self._child.events():
+            if event is not None:
+                yield event
+            if isinstance(event, ConversionReport):
+                return
+        status = self._child.wait()
+        if not self.stopped and (status or not self._only_forecast):
+            raise ConversionError("the conversion stopped", f"its process {how_it_ended(status)}", GOES_ON)
 
     def stop(self, patience: float = STOP_SECONDS) -> None:
         """Have it stop, with what it has done kept; after ``patience`` seconds it is killed."""
         self._stopped.set()
-        with contextlib.suppress(OSError):
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-        try:
-            self._process.wait(patience)
-        except subprocess.TimeoutExpired:
-            self._kill_group()
-            self._process.wait()
+        self._child.close(patience)
 
     def close(self) -> None:
         """The same, for :func:`contextlib.closing`."""
         self.stop()
-
-    def _tell(self, request: ConversionRequest) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it ended at once: events() says how
-            self._process.stdin.write(msgspec.json.encode(request) + b"\n")
-            self._process.stdin.flush()
-
-    def _check(self) -> None:
-        """It told nothing more: was that its end? Raises :class:`ConversionError` unless it was."""
-        status = self._process.wait()
-        if self.stopped or (status == 0 and self._only_forecast):
-            return
-        if status == -signal.SIGKILL:
-            why = "it was killed, perhaps because memory ran out"
-        else:
-            died = f"signal {-status}" if status < 0 else f"exit status {status}"
-            why = f"its process ended unexpectedly ({died})"
-        raise ConversionError("the conversion stopped", why, GOES_ON)
-
-    def _bury(self) -> None:
-        """When it has ended, however it did, end what it had started."""
-        self._process.wait()
-        self._kill_group()
-
-    def _kill_group(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
 
 
 def forecast_of(converter: Converter) -> Forecast:
@@ -167,10 +118,3 @@ def _located(text: str) -> str:
     if text.startswith(("/", ".", "~")) or path.suffix.lower() in PATH_ENDINGS or text.count("/") > 1:
         raise ConversionError(f"{text} cannot be read", "it is not there", "check its name")
     return text
-
-
-def _understood(line: bytes) -> ConversionEvent | None:
-    """The event in a line; None for what a library printed."""
-    with contextlib.suppress(msgspec.DecodeError):
-        return _decoder.decode(line)
-    return None

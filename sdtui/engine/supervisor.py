@@ -10,6 +10,7 @@ import sys
 from collections import deque
 from pathlib import Path
 
+from sdtui.child import how_it_ended
 from sdtui.engine.framing import FramingError, Unframer, frame
 from sdtui.engine.protocol import Failure, Order, WorkerMessage
 from sdtui.spawn import environment, python
@@ -82,11 +83,10 @@ class WorkerProcess:
 
 def why_it_died(status: int, log: Path) -> Failure:
     """What to tell a person whose picture was lost with the worker."""
-    if status == -signal.SIGKILL:
-        why = "the process that made it was killed, perhaps because memory ran out"
-        remedy = "generate again; a smaller model needs less memory"
-    else:
-        died = f"signal {-status}" if status < 0 else f"exit status {status}"
-        why = f"the process that made it ended unexpectedly ({died})"
-        remedy = f"generate again; {log} says more"
-    return Failure(what="the picture was not made", why=why, remedy=remedy)
+    killed = status == -signal.SIGKILL
+    more = "a smaller model needs less memory" if killed else f"{log} says more"
+    return Failure(
+        what="the picture was not made",
+        why=f"the process that made it {how_it_ended(status)}",
+        remedy=f"generate again; {more}",
+    )

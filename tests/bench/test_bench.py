@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -14,9 +13,9 @@ import psutil
 import pytest
 
 from sdtui.bench.benchmark import Benchmark, Variant, _Progress, benchmark, request_for, significant
-from sdtui.bench.child import Child
 from sdtui.bench.errors import MeasurementError
 from sdtui.bench.measurement import Load, Measurement, Steps, Trial
+from sdtui.bench.outcome import outcome_of
 from sdtui.bench.page import COLUMNS, markdown, page
 from sdtui.bench.page_cache import PAGE, cached, forget
 from sdtui.bench.theirs import _Diffusers
@@ -176,11 +175,14 @@ def test_a_child_that_is_killed_is_told(tiny_bundle_fp32: Path) -> None:
         model=str(tiny_bundle_fp32),
         request=request_for(Bundle.open(tiny_bundle_fp32), STEPS),
     )
-    child = Child("sdtui.bench.process", order, Measurement)
-    os.kill(child.pid, signal.SIGKILL)
-    with pytest.raises(MeasurementError, match="signal 9, perhaps because memory ran out"):
-        child.result()
-    child.close()
+
+    def kill(_stage: Stage) -> None:
+        for child in psutil.Process().children():
+            if "sdtui.bench.process" in child.cmdline():
+                child.kill()
+
+    with pytest.raises(MeasurementError, match="was killed, perhaps because memory ran out"):
+        outcome_of("sdtui.bench.process", order, Measurement, kill)
 
 
 def test_nothing_measured_is_an_error(tiny_bundle_fp32: Path, monkeypatch: pytest.MonkeyPatch) -> None:
