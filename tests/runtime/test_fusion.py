@@ -174,3 +174,72 @@ def test_a_softmax_over_other_axes_is_no_attention(tmp_path: Path) -> None:
 
     operations = _compare(save_program(tmp_path / "a.mlpackage", build, q, k, v), q, k, v)
     assert operations == {"matmul": 2, "softmax": 1}
+
+
+def _split_einsum(q: Any, k: Any, v: Any) -> Any:
+    """One head as Apple's SPLIT_EINSUM has it: (n, d, 1, tokens)."""
+    keys = mb.mul(x=mb.transpose(x=k, perm=[0, 3, 2, 1]), y=0.3)
+    scores = mb.mul(x=mb.einsum(values=[keys, q], equation="bkhc,bchq->bkhq"), y=0.7)
+    return mb.einsum(values=[v, mb.softmax(x=scores, axis=1)], equation="bchk,bkhq->bchq")
+
+
+@pytest.mark.parametrize("tokens", [7, 300])
+def test_a_head_of_split_einsum(tokens: int, tmp_path: Path) -> None:
+    q, k, v = _normal(2, 4, 1, 600), _normal(2, 4, 1, tokens), _normal(2, 6, 1, tokens)
+    operations = _compare(save_program(tmp_path / "a.mlpackage", _split_einsum, q, k, v), q, k, v)
+    assert operations == {"transpose": 1, "mul": 1, "scaled_dot_product_attention": 1}
+
+
+def test_an_einsum_of_other_axes_is_no_attention(tmp_path: Path) -> None:
+    q, k, v = _normal(2, 4, 1, 5), _normal(2, 5, 1, 4), _normal(2, 4, 1, 5)
+
+    def build(q: Any, k: Any, v: Any) -> Any:
+        weights = mb.softmax(x=mb.einsum(values=[k, q], equation="bkhc,bchq->bkhq"), axis=3)
+        return mb.einsum(values=[v, weights], equation="bchk,bkhq->bchq")
+
+    operations = _compare(save_program(tmp_path / "a.mlpackage", build, q, k, v), q, k, v)
+    assert operations == {"einsum": 2, "softmax": 1}
+
+
+def _activations() -> dict[str, Callable[[Any], Any]]:
+    return {
+        "relu": lambda x: mb.relu(x=x),
+        "silu": lambda x: mb.mul(x=x, y=mb.sigmoid(x=x)),
+        "gelu": lambda x: mb.gelu(x=x, mode="EXACT"),
+    }
+
+
+@pytest.mark.parametrize("activation", _activations())
+def test_an_activation_joins_the_layer_before_it(activation: str, tmp_path: Path) -> None:
+    x, weight, matrix = _normal(2, 6, 5, 4), _normal(3, 6, 3, 3), _normal(5, 4)
+    activate = _activations()[activation]
+
+    def build(x: Any) -> Any:
+        convolved = activate(mb.conv(x=x, weight=weight, bias=_BIAS, pad_type="same"))
+        return activate(mb.linear(x=convolved, weight=matrix))
+
+    operations = _compare(save_program(tmp_path / "a.mlpackage", build, x), x)
+    assert operations == {"conv": 1, "linear": 1}
+
+
+_BIAS = np.array([0.5, -1, 2], np.float32)
+
+
+def test_a_layer_that_others_read_keeps_its_activation_apart(tmp_path: Path) -> None:
+    x, matrix = _normal(2, 4), _normal(5, 4)
+
+    def build(x: Any) -> Any:
+        projected = mb.linear(x=x, weight=matrix)
+        return mb.add(x=projected, y=mb.relu(x=projected))
+
+    operations = _compare(save_program(tmp_path / "a.mlpackage", build, x), x)
+    assert operations == {"linear": 1, "relu": 1, "add": 1}
+
+
+def test_a_gelu_that_is_only_near_stays_apart(tmp_path: Path) -> None:
+    x, matrix = _normal(2, 4), _normal(5, 4)
+
+    def build(x: Any) -> Any:
+        return mb.gelu(x=mb.linear(x=x, weight=matrix), mode="TANH_APPROXIMATION")
+
+    assert _compare(save_program(tmp_path / "a.mlpackage", build, x), x) == {"linear": 1, "gelu": 1}

@@ -75,7 +75,7 @@ def test_the_same_inputs_give_the_same_bytes(precision: str, sample: SampleOf, c
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_streamed_weights_are_the_same_weights(
+def test_streamed_weights_give_the_same_result(
     precision: Literal["fp32", "bf16"],
     sample: SampleOf,
     converted: NetworkOf,
@@ -86,7 +86,8 @@ def test_streamed_weights_are_the_same_weights(
     inputs = sample("unet").inputs
     resident = PortableNetwork(path, "cpu-only", precision).predict(inputs)["noise_pred"]
     streamed = PortableNetwork(path, "cpu-only", precision, streamed=True)
-    assert streamed.predict(inputs)["noise_pred"].tobytes() == resident.tobytes()
+    # Not the same bytes: weights that stay are packed, and their products are summed in another order.
+    assert psnr(resident, streamed.predict(inputs)["noise_pred"]) >= {"fp32": 110, "bf16": 45}[precision]
     plan = streamed._plan
     assert plan is not None
     assert sum(callable(register) for register in plan.registers) > 20

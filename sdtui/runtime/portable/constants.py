@@ -87,6 +87,16 @@ class Constants:
             self._tensors[argument, half] = self._tensor(self._array(argument), half)
         return self._tensors[argument, half]
 
+    @property
+    def stays_on_cpu(self) -> bool:
+        """Whether weights are kept in memory, and a processor computes with them."""
+        return self._device.type == "cpu" and not self._streamed
+
+    def unshared(self, argument: str | Value, dtype: torch.dtype) -> Tensor:
+        """A constant of floats as a tensor that is kept nowhere else."""
+        known = isinstance(argument, str) and argument in self._folded
+        return self.tensor(argument, dtype) if known else self._tensor(self._array(argument), dtype)
+
     def _tensor(self, array: Array, half: torch.dtype | None) -> Tensor:
         if array.dtype.kind == "f":
             # A copy, so that the tensor does not depend on the file any more.

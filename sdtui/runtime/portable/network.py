@@ -47,7 +47,7 @@ class PortableNetwork:
     declares as fp32 is computed in fp32. ``auto`` is fp16 on CUDA, bf16 on a processor that has it,
     else fp32. ``function`` is the one to run of several, None for the default one. With ``streamed``
     weights stay on disk and are read for each step that needs them: slower, in a fraction of the
-    memory. Raises :class:`NetworkError` when the path holds no network, or a broken one.
+    memory, and the same but for rounding. Raises :class:`NetworkError` when the path holds no network, or a broken one.
     """
 
     def __init__(

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from sdtui.runtime.portable.constants import Constants, Streamed, is_constant
 from sdtui.runtime.portable.ops import OPERATIONS, Kernel
-from sdtui.runtime.portable.program import Function, Operation, Value
+from sdtui.runtime.portable.packing import Packing
+from sdtui.runtime.portable.program import Function, Operation, Value, only
 from sdtui.runtime.portable.wire import MalformedError
 
 Results = Tensor | tuple[Tensor, ...]
@@ -54,6 +55,7 @@ def prepare(function: Function, constants: Constants, half: torch.dtype | None) 
     Raises MalformedError for an unknown operation or one that is used wrongly.
     """
     layout = _Layout(constants)
+    packing = Packing(function, constants)
     inputs = {value.name: layout.new(value.name) for value in function.inputs}
     steps: list[Step] = []
     halved = False
@@ -62,12 +64,18 @@ def prepare(function: Function, constants: Constants, half: torch.dtype | None) 
             continue
         kernel = _kernel(operation)
         arguments = _tensor_arguments(operation, kernel)
-        run: Run = partial(kernel.function, **_parameters(operation, kernel, constants))
+        parameters = _parameters(operation, kernel, constants)
+        run: Run = partial(kernel.function, **parameters)
         precision = None
         if kernel.multiplies and half is not None:
             precision = half if operation.outputs[0].type.dtype == "fp16" else torch.float32
-            run = partial(_rounded, run, precision)
             halved = halved or precision is half
+        packed = packing.pack(operation, parameters, precision or torch.float32)
+        if packed is not None:
+            run = packed
+            arguments = [only(operation, "x"), only(operation, "bias")]
+        if precision is not None:
+            run = partial(_rounded, run, precision)
         if all(argument is None or argument in constants for argument in arguments):
             tensors = [None if argument is None else constants.tensor(argument) for argument in arguments]
             _fold(operation, run(*tensors), constants)

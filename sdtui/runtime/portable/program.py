@@ -63,6 +63,12 @@ class Operation:
         return self.outputs[0].name if self.outputs else self.type
 
 
+def only(operation: Operation | None, name: str) -> str | Value | None:
+    """The one value that is bound to an input; None where there is none, or several."""
+    bound = operation.inputs.get(name, ()) if operation is not None else ()
+    return bound[0] if len(bound) == 1 else None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Function:
     inputs: tuple[Output, ...]

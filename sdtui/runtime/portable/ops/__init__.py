@@ -1,6 +1,7 @@
 """The operations of MIL as torch functions, by family."""
 
 from sdtui.runtime.portable.ops import (  # noqa: F401 - each family registers its operations
+    attention,
     elementwise,
     indexing,
     linear,

@@ -1,6 +1,9 @@
-"""Matrix products, convolutions and attention: where the arithmetic is."""
+"""Matrix products and convolutions: where most of the arithmetic is."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -8,14 +11,21 @@ from torch import Tensor
 
 from sdtui.runtime.portable.ops.registry import operation
 
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "": lambda x: x,
+    "relu": torch.relu_,
+    "silu": partial(F.silu, inplace=True),
+    "gelu": F.gelu,
+}
+"""What fusion may put behind a layer, of which nobody else reads the result."""
 _CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _CONV_TRANSPOSE = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
 @operation("linear", multiplies=True)
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x (..., I) times weight (O, I) transposed, plus bias (O)."""
-    return F.linear(x, weight, bias)
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, activation: str = "") -> Tensor:
+    """x (..., I) times weight (O, I) transposed, plus bias (O). Fusion sets the activation."""
+    return ACTIVATIONS[activation](F.linear(x, weight, bias))
 
 
 @operation("matmul", multiplies=True)
@@ -30,33 +40,6 @@ def einsum(*values: Tensor, equation: str) -> Tensor:
     return torch.einsum(equation, *values)
 
 
-@operation("scaled_dot_product_attention", multiplies=True)
-def attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    *,
-    scale: float | None = None,
-    transpose_query: bool = False,
-    transpose_key: bool = False,
-    transpose_value: bool = False,
-    transpose_result: bool = False,
-) -> Tensor:
-    """Attention over (..., L, E); the scale is 1 / sqrt(E) unless given. A bool mask keeps what is True.
-
-    The scale and the transpositions are not in MIL: fusion sets them.
-    """
-    result = F.scaled_dot_product_attention(
-        query.mT if transpose_query else query,
-        key.mT if transpose_key else key,
-        value.mT if transpose_value else value,
-        attn_mask,
-        scale=scale,
-    )
-    return result.mT if transpose_result else result
-
-
 @operation("conv", multiplies=True)
 def conv(
     x: Tensor,
@@ -68,8 +51,9 @@ def conv(
     pad: tuple[int, ...] = (),
     dilations: tuple[int, ...] = (),
     groups: int = 1,
+    activation: str = "",
 ) -> Tensor:
-    """Convolution of x (N, I, *spatial) with weight (O, I / groups, *kernel)."""
+    """Convolution of x (N, I, *spatial) with weight (O, I / groups, *kernel). Fusion sets the activation."""
     spatial = weight.dim() - 2
     stride = strides or (1,) * spatial
     dilation = dilations or (1,) * spatial
@@ -78,7 +62,7 @@ def conv(
     if before != after:
         x = F.pad(x, last_axis_first(pads))
         before = (0,) * spatial
-    return _CONV[spatial](x, weight, bias, stride, before, dilation, groups)
+    return ACTIVATIONS[activation](_CONV[spatial](x, weight, bias, stride, before, dilation, groups))
 
 
 @operation("conv_transpose", multiplies=True)

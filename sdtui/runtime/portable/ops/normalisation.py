@@ -1,4 +1,5 @@
-"""Normalisation and softmax. Statistics are taken in fp32 whatever the input's precision."""
+"""Normalisation and softmax. Statistics are taken in fp32 whatever the input's precision; torch does
+so itself in layer and group norm, where scale and shift are fp32."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sdtui.runtime.portable.ops.linear import ACTIVATIONS
 from sdtui.runtime.portable.ops.registry import operation
 
 
@@ -44,8 +46,8 @@ def layer_norm(
     normalised = tuple(axis % x.dim() for axis in axes) or tuple(range(x.dim()))
     last = tuple(range(x.dim() - len(normalised), x.dim()))
     shape = [x.shape[axis] for axis in normalised]
-    moved = x.float() if normalised == last else x.float().movedim(normalised, last)
-    result = F.layer_norm(moved, shape, gamma, beta, epsilon).to(x.dtype)
+    moved = x if normalised == last else x.movedim(normalised, last)
+    result = F.layer_norm(moved, shape, gamma, beta, epsilon)
     return result if normalised == last else result.movedim(last, normalised)
 
 
@@ -65,12 +67,13 @@ def group_norm(
     groups: int,
     epsilon: float,
     shape: tuple[int, ...],
+    activation: str = "",
 ) -> Tensor:
     """Groups of channels of each sample with their own statistics, in a shape with as many channels.
 
-    Not in MIL: fusion makes it.
+    Not in MIL: fusion makes it, and sets the activation.
     """
-    return F.group_norm(x.float(), groups, gamma, beta, epsilon).to(x.dtype).reshape(shape)
+    return ACTIVATIONS[activation](F.group_norm(x, groups, gamma, beta, epsilon)).reshape(shape)
 
 
 @operation("softmax")

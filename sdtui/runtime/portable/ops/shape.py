@@ -45,7 +45,16 @@ def concat(*values: Tensor, axis: int, interleave: bool = False) -> Tensor:
     if interleave:
         joined = torch.stack(parts, axis % parts[0].dim() + 1)
         return joined.flatten(axis % parts[0].dim(), axis % parts[0].dim() + 1)
+    if all(part.dim() > 2 and part.stride(1) == 1 for part in parts):
+        # torch sees that channels lie innermost only where no axis has size 1.
+        last = [part.movedim(1, -1) for part in parts]
+        return torch.cat(last, _with_channels_last(axis % parts[0].dim())).movedim(-1, 1)
     return torch.cat(parts, axis)
+
+
+def _with_channels_last(axis: int) -> int:
+    """Where an axis is after axis 1 has become the last."""
+    return axis if axis == 0 else -1 if axis == 1 else axis - 1
 
 
 @operation("stack")
