@@ -131,11 +131,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     The first fields are what a new request starts with. ``unload_minutes`` is how long an idle
     engine keeps the model in memory, ``engine_idle_minutes`` how long it stays at all.
-    ``compiled_cache_gigabytes`` (1e9 bytes) is what compiled networks may take on a Mac's disk.
-    ``keymap`` gives commands of the studio other keys, with commas between them. Raises :class:`~sdtui.request.RequestError` when a value is out of range.
+    ``compiled_cache_gigabytes`` (1e9 bytes) is what they may take on a Mac's disk.
+    ``keymap`` gives commands of the studio other keys, with commas between them. Raises
+    :class:`~sdtui.request.RequestError` when a value is out of range.
     """
 
-    model: Annotated[str | None, Meta(description="what a new request is made with; empty for the built-in starter")] = None
+    model: Annotated[str | None, Meta(description="of a new request; empty for the built-in starter")] = None
     steps: Annotated[int, Meta(description="of a new request")] = 20
     guidance_scale: Annotated[float, Meta(description="of a new request")] = 7.5
     scheduler: Annotated[Scheduler, Meta(description="of a new request")] = "dpm++2m"
@@ -144,10 +145,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     precision: Annotated[Precision, Meta(description="of the portable runtime")] = "auto"
     negative_prompt: Annotated[str, Meta(description="of a new request")] = ""
     theme: Annotated[str, Meta(description="the studio's colours; the palette shows them all")] = "sdtui"
-    terminal_images: Annotated[TerminalImages, Meta(description="how pictures are drawn in the terminal")] = "auto"
-    unload_minutes: Annotated[float, Meta(description="how long an idle engine keeps the model in memory")] = 10.0
+    terminal_images: Annotated[TerminalImages, Meta(description="how the terminal shows pictures")] = "auto"
+    unload_minutes: Annotated[float, Meta(description="an idle engine forgets the model then")] = 10.0
     engine_idle_minutes: Annotated[float, Meta(description="how long an idle engine stays")] = 30.0
-    compiled_cache_gigabytes: Annotated[float, Meta(description="what compiled networks may take on a Mac's disk")] = 30.0
+    compiled_cache_gigabytes: Annotated[float, Meta(description="what they may take on a Mac's disk")] = 30.0
     keymap: Annotated[dict[str, str], Meta(description="other keys, by the ids that help shows")] = {}
 
     def __post_init__(self) -> None:

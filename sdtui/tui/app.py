@@ -122,12 +122,14 @@ class Studio(App[None]):
         self.reader = Reader(self.post)
         self.models: tuple[Model, ...] = ()
         self.presets: Mapping[str, Preset] | None = None
+        self.keymap: Mapping[str, str] = {}
         self.pictures = Images(self.reader.image)
         self._saving: Timer | None = None
         self._furnished = False
         self._early_keys: list[events.Key] | None = []
         self._offered: tuple[bool, bool] | None = None
         self.register_theme(THEME)
+        self._wanted_keymap = settings.keymap
         self.theme = settings.theme if settings.theme in self.available_themes else NAME
 
     def get_default_screen(self) -> Create:
@@ -159,12 +161,23 @@ class Studio(App[None]):
             self._furnished = True
         if not self._furnished:
             return
+        if self._wanted_keymap:
+            self._use_keymap(self._wanted_keymap)
         self.edited()
         self.link.start()
         self.reader.start()
         self.reader.models()
         self.reader.recent()
         self.reader.presets()
+
+    def _use_keymap(self, wanted: Mapping[str, str]) -> None:
+        """Take the person's own keys, where they are in order."""
+        from sdtui.tui.keymap import KeymapError, give_keys
+
+        try:
+            self.keymap = give_keys(self, wanted)
+        except KeymapError as error:
+            self.session.complain(error)
 
     async def action_quit(self) -> None:
         self._after_typing(self._leave)
@@ -278,18 +291,6 @@ class Studio(App[None]):
         seeded = draft.with_seed() if draft.seed is None else draft
         self._after_typing(lambda: self.create.use(seeded.replace(seed_locked=not draft.seed_locked)))
 
-    def use_preset(self, preset: Preset) -> None:
-        """Go on with these settings."""
-        from sdtui.tui.presets import with_preset
-
-        self.session.undo.settle()
-        self.create.use(with_preset(self.session.draft, preset))
-
-    def keep_presets(self, presets: Mapping[str, Preset]) -> None:
-        """From now on there are these."""
-        self.presets = presets
-        self.reader.save_presets(presets)
-
     def action_undo_settings(self) -> None:
         self._after_typing(lambda: self.create.use(self.session.undo_settings()))
 
@@ -300,8 +301,10 @@ class Studio(App[None]):
         self._after_typing(lambda: self.create.use(self.session.draft.replace(**{field: value})))
 
     def action_use_preset(self, name: str) -> None:
+        from sdtui.tui.openings import use_preset
+
         if self.presets and name in self.presets:
-            self.use_preset(self.presets[name])
+            use_preset(self, self.presets[name])
 
     def action_use_theme(self, name: str) -> None:
         self.theme = name
@@ -326,6 +329,12 @@ class Studio(App[None]):
     @on(Library.MoreWanted)
     def _more_models_wanted(self) -> None:
         self.action_screen("convert")
+
+    @on(Library.DetailsWanted)
+    def _details_wanted(self, event: Library.DetailsWanted) -> None:
+        from sdtui.tui.screens.model_details import ModelDetails
+
+        self.push_screen(ModelDetails(event.model.reference))
 
     @on(Queue.Removed)
     def _job_removed(self, event: Queue.Removed) -> None:

@@ -28,13 +28,17 @@ class Command(msgspec.Struct, frozen=True):
     @property
     def binding(self) -> Binding:
         """The command as a binding that no editor swallows."""
+        return self.binding_for(self.keys)
+
+    def binding_for(self, keys: str) -> Binding:
+        """The same with other keys."""
         # Escape goes to what is open first: a palette or a list closes itself with it.
         return Binding(
-            self.keys,
+            keys,
             self.action,
             self.title,
             show=self.shown != "never",
-            priority=self.keys != "escape",
+            priority=keys != "escape",
             id=self.id,
             tooltip=self.meaning,
         )
@@ -119,6 +123,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("queue", "f7", "open('queue')", "queue", "See what waits; delete takes it out"),
     Command("recent", "f8", "open('recent')", "recent", "Look at the latest pictures"),
     Command("convert", "", "screen('convert')", "convert a model", "Make a Core ML model of a checkpoint"),
+    Command(
+        "settings", "f12", "screen('settings')", "settings", "Change what new requests start with, and more"
+    ),
+    Command("model", "", "screen('model')", "model details", "See everything known of the model"),
+    Command("log", "", "screen('log')", "log", "Read what the engine has written down"),
     Command("lock-seed", "", "lock_seed", "lock seed", "Keep the seed, or draw one for each picture"),
     Command("undo-settings", "alt+z", "undo_settings", "undo settings", "Take a change of the settings back"),
     Command("redo-settings", "alt+y", "redo_settings", "redo settings", "Make that change again"),
@@ -137,3 +146,4 @@ COMMANDS: tuple[Command, ...] = (
 
 BY_ID = {command.id: command for command in COMMANDS}
 BINDINGS: list[BindingType] = [command.binding for command in COMMANDS if command.keys]
+PALETTE_ONLY = frozenset(command.id for command in COMMANDS if not command.keys)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sdtui.errors import SdtuiError
 from sdtui.settings import places
+from sdtui.tui.figures import size_on_disk
 from sdtui.tui.session import Picture
 from sdtui.tui.widgets.library import Model
 
@@ -87,10 +88,56 @@ def models() -> tuple[Model, ...]:
             bundle.manifest.title,
             bundle.manifest.width,
             bundle.manifest.height,
-            sum(file.stat().st_size for file in bundle.path.rglob("*") if file.is_file()),
+            _bytes(bundle.path),
         )
         for bundle in installed()
     )
+
+
+def model_facts(model: str | None) -> list[tuple[str, str]]:
+    """Name and value of what is known of a model. Raises BundleError."""
+    from sdtui.bundle import Bundle, locate, reference
+    from sdtui.bundle.bundle import packages
+
+    bundle = Bundle.open(locate(model))
+    manifest = bundle.manifest
+    sizes = {size for entry in bundle.entries.values() for size in (*entry.sizes, *entry.functions)}
+    facts = [
+        ("model", reference(bundle)),
+        ("title", manifest.title),
+        ("description", manifest.description),
+        ("family", manifest.family),
+        ("size", f"{manifest.width} × {manifest.height}"),
+        ("other sizes", ", ".join(sorted(sizes))),
+        ("prompt", f"{manifest.token_length} tokens"),
+        ("attention", manifest.attention or ""),
+        ("runs on", manifest.target or ""),
+        *(
+            (adapter.kind.replace("_", " "), f"{adapter.name} {adapter.weight:g}")
+            for adapter in manifest.adapters
+        ),
+        ("licence", manifest.licence),
+        ("source", manifest.source),
+        ("on disk", size_on_disk(_bytes(bundle.path))),
+        ("path", str(bundle.path)),
+        ("hash", bundle.hash),
+    ]
+    networks = [
+        (
+            label.replace("_", " "),
+            f"{size_on_disk(sum(_bytes(bundle.path / part) for part in packages(entry))):>8}   "
+            f"{f'{entry.nbits:g} bits' if entry.nbits else '16 bits':<10}"
+            f"{f'{entry.psnr:.1f} dB' if entry.psnr is not None else ''}",
+        )
+        for label, entry in bundle.entries.items()
+    ]
+    return [fact for fact in facts if fact[1]] + [("", ""), *networks]
+
+
+def _bytes(folder: Path) -> int:
+    """What a folder takes on disk: a file under several names counts once."""
+    found = (file.stat() for file in folder.rglob("*") if file.is_file())
+    return sum({(file.st_dev, file.st_ino): file.st_size for file in found}.values())
 
 
 def tokenizer(model: str | None) -> Tokenizer:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from sdtui.conversion import ConversionRequest
 from sdtui.errors import SdtuiError
 from sdtui.request import GenerationRequest, RequestError
+from sdtui.settings import Settings, SettingsError, load_settings
 from sdtui.tui import wishes
 from sdtui.tui.axes import Axis
 from sdtui.tui.session import Picture
@@ -101,18 +103,64 @@ def presets(studio: Studio) -> None:
         studio.reader.presets()
         return
 
+    def changed(presets: Mapping[str, Preset]) -> None:
+        studio.presets = presets
+        studio.reader.save_presets(presets)
+
     def chosen(preset: Preset | None) -> None:
         if preset is not None:
-            studio.use_preset(preset)
+            use_preset(studio, preset)
 
-    studio.push_screen(Presets(known, preset_of(studio.session.draft), studio.keep_presets), chosen)
+    studio.push_screen(Presets(known, preset_of(studio.session.draft), changed), chosen)
+
+
+def use_preset(studio: Studio, preset: Preset) -> None:
+    """Go on with these settings."""
+    from sdtui.tui.presets import with_preset
+
+    studio.session.undo.settle()
+    studio.create.use(with_preset(studio.session.draft, preset))
+
+
+def settings(studio: Studio) -> None:
+    """Change the settings."""
+    from sdtui.tui.screens.settings import SettingsScreen
+
+    async def read_and_open() -> None:
+        try:
+            now = await asyncio.to_thread(load_settings)
+        except SettingsError as error:  # opened with others, they would be written over it
+            studio.session.complain(error)
+            studio.show()
+        else:
+            studio.push_screen(SettingsScreen(now), saved)
+
+    def saved(written: Settings | None) -> None:
+        if written is not None and written.theme in studio.available_themes:
+            studio.theme = written.theme
+
+    studio.run_worker(read_and_open())
+
+
+def model(studio: Studio) -> None:
+    """See everything known of the model that is used."""
+    from sdtui.tui.screens.model_details import ModelDetails
+
+    studio.push_screen(ModelDetails(studio.session.draft.model))
+
+
+def log(studio: Studio) -> None:
+    """Read what the engine has written down."""
+    from sdtui.tui.screens.log import Log
+
+    studio.push_screen(Log())
 
 
 def help(studio: Studio) -> None:
     """Read every key."""
     from sdtui.tui.screens.help import Help
 
-    studio.push_screen(Help([active.binding for active in studio.create.active_bindings.values()]))
+    studio.push_screen(Help(studio.keymap))
 
 
 def jump(studio: Studio) -> None:
@@ -146,5 +194,18 @@ def fulfil(studio: Studio, wish: wishes.Wish) -> None:
 
 
 OPENINGS: dict[str, Callable[[Studio], None]] = {
-    opening.__name__: opening for opening in (recall, convert, gallery, compare, grid, presets, help, jump)
+    opening.__name__: opening
+    for opening in (
+        recall,
+        convert,
+        gallery,
+        compare,
+        grid,
+        presets,
+        settings,
+        model,
+        log,
+        help,
+        jump,
+    )
 }

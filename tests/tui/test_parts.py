@@ -196,8 +196,8 @@ async def test_recall_moves_with_the_arrows_and_escape_takes_nothing() -> None:
 
 
 async def test_help_lists_every_bound_command_with_its_real_keys() -> None:
+    save_settings(Settings(keymap={"recall": "f11"}))
     async with opened(160, 60) as studio:
-        studio.app.set_keymap({"recall": "f11"})
         await studio.press("f1")
         await studio.until(lambda: isinstance(studio.app.screen, Help))
         text = str(studio.app.screen.query_one(Static).render())
@@ -212,8 +212,8 @@ async def test_help_lists_every_bound_command_with_its_real_keys() -> None:
 
 
 async def test_the_key_line_follows_the_keymap() -> None:
+    save_settings(Settings(keymap={"recall": "f11"}))
     async with opened() as studio:
-        studio.app.set_keymap({"recall": "f11"})
         await studio.shows("f11 recall")
         assert "^r" not in studio.text
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -12,39 +13,22 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from sdtui.tui.commands import BY_ID
-from sdtui.tui.screens.compare import Compare
-from sdtui.tui.screens.convert import Convert
-from sdtui.tui.screens.gallery import Gallery
-from sdtui.tui.screens.grid import Grid
-from sdtui.tui.screens.presets import Presets
-from sdtui.tui.widgets.picture_grid import PictureGrid
-from sdtui.tui.widgets.queue import Queue
-from sdtui.tui.widgets.recent import RecentStrip
-from sdtui.tui.widgets.request_panel import RequestPanel
+from sdtui.tui.commands import COMMANDS
+from sdtui.tui.key_catalogue import PARTS, in_force
 
-PARTS: tuple[tuple[str, Iterable[BindingType]], ...] = (
-    ("In the request", RequestPanel.BINDINGS),
-    ("In the queue", Queue.BINDINGS),
-    ("In the recent pictures", RecentStrip.BINDINGS),
-    ("In the gallery", (*PictureGrid.BINDINGS, *Gallery.BINDINGS)),
-    ("In a comparison", Compare.BINDINGS),
-    ("In the X/Y sheet", Grid.BINDINGS),
-    ("In the presets", Presets.BINDINGS),
-    ("In the conversion", Convert.BINDINGS),
-)
 WRITING = (
-    ("up", "at the top: the prompt before this one"),
-    ("down", "at the bottom: the prompt after it"),
-    ("right", "in an empty prompt: take the suggestion"),
-    ("^z / ^y", "undo, redo"),
+    ("up", "at the top: the prompt before this one", ""),
+    ("down", "at the bottom: the prompt after it", ""),
+    ("right", "at the end: take the suggestion", ""),
+    ("^z / ^y", "undo, redo", ""),
 )
-KEYS = 24
-"""Columns that the keys take."""
+KEYS = 22
+MEANING = 58
+"""Columns that the keys take, and what they do."""
 
 
 class Help(ModalScreen[None]):
-    """``bindings`` are those of the app, as they are in force; several keys of one id share a line."""
+    """``keymap`` holds the keys that are others than usual."""
 
     CSS_PATH = "help.tcss"
 
@@ -52,39 +36,49 @@ class Help(ModalScreen[None]):
         Binding("escape,f1,q", "dismiss", "close", id="help.close", show=False),
     ]
 
-    def __init__(self, bindings: Iterable[Binding]) -> None:
+    def __init__(self, keymap: Mapping[str, str]) -> None:
         super().__init__()
-        self._bindings_in_force = tuple(bindings)
+        self._keymap = keymap
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help"):
             yield Static(self._content())
 
     def _content(self) -> Content:
-        keys: dict[str, list[str]] = {}
-        for binding in self._bindings_in_force:
-            if binding.id in BY_ID:
-                keys.setdefault(binding.id, []).append(self.app.get_key_display(binding))
-        lines = _section(
-            "Everywhere", [("  ".join(keys[id]), BY_ID[id].meaning) for id in BY_ID if id in keys]
-        )
+        keys = {command.id: self._keymap.get(command.id, command.keys) for command in COMMANDS}
+        bound = in_force((each.binding_for(keys[each.id]) for each in COMMANDS if keys[each.id]), {})
+        rows = [(self._keys(bound[each.id]), each.meaning, each.id) for each in COMMANDS if keys[each.id]]
+        others = [("", each.meaning, each.id) for each in COMMANDS if not keys[each.id]]
+        lines = _section("Everywhere", rows)
         lines += _section("In the prompt", WRITING)
-        for title, bindings in PARTS:
-            made = Binding.make_bindings(bindings)
+        for title, bindings in PARTS.items():
             lines += _section(
-                title, [(self.app.get_key_display(binding), binding.description) for binding in made]
+                title,
+                [
+                    (self._keys(binding), binding.description, id)
+                    for id, binding in in_force(bindings, self._keymap).items()
+                ],
             )
+        lines += _section("In the palette only, until the keymap gives them keys", others)
         lines.append(Content.styled("escape closes this", "$foreground-muted"))
         return Content("\n").join(lines)
 
+    def _keys(self, binding: Binding) -> str:
+        each = (replace(binding, key=key.strip(), key_display=None) for key in binding.key.split(","))
+        return "  ".join(map(self.app.get_key_display, each))
 
-def _section(title: str, rows: Iterable[tuple[str, str]]) -> list[Content]:
-    """A heading, its keys in one column and their meaning in another, and a blank line."""
+
+def _section(title: str, rows: Iterable[tuple[str, str, str]]) -> list[Content]:
+    """A heading; keys, their meaning and the id for a keymap in columns; and a blank line."""
     return [
         Content.styled(title, "bold $accent"),
         *(
-            Content.assemble((f"  {keys:<{KEYS}}", "bold"), (meaning, "$foreground-muted"))
-            for keys, meaning in rows
+            Content.assemble(
+                (f"  {keys:<{KEYS}}", "bold"),
+                (f"{meaning:<{MEANING}}  ", "$foreground-muted"),
+                (id, "$foreground-disabled"),
+            )
+            for keys, meaning, id in rows
         ),
         Content(""),
     ]

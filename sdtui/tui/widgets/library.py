@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import msgspec
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
@@ -33,6 +35,16 @@ class Model(msgspec.Struct, frozen=True):
 
 class Library(Vertical):
     """A list to choose the model from, and a way to more of them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("i", "details", "everything known of this model", id="library.details", show=False),
+    ]
+
+    @dataclass
+    class DetailsWanted(Message):
+        """The person wants to know all about this model."""
+
+        model: Model
 
     @dataclass
     class Chosen(Message):
@@ -75,6 +87,11 @@ class Library(Vertical):
         columns = max(8, self.query_one(OptionList).size.width - len(size) - 3)
         title = shortened(model.title, columns)
         return Content.assemble((f"{mark} ", "$accent"), f"{title:<{columns}} ", (size, "$foreground-muted"))
+
+    def action_details(self) -> None:
+        highlighted = self.query_one(OptionList).highlighted
+        if highlighted is not None and highlighted < len(self.models):
+            self.post_message(self.DetailsWanted(self.models[highlighted]))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
