@@ -32,7 +32,9 @@ def generate(prompt: str, *, model: str | None = None, **fields: Any) -> Iterato
     bundle = Bundle.open(locate(request.model))
     request = keep_pictures(request, places().inputs)
     wanted = tuple(pictures(request))
-    return _pictures(Pipeline(bundle, request.compute_units, request.precision), wanted)
+    low_memory = load_settings().low_memory
+    pipeline = Pipeline(bundle, request.compute_units, request.precision, low_memory=low_memory)
+    return _pictures(pipeline, wanted)
 
 
 def _pictures(pipeline: Pipeline, wanted: tuple[GenerationRequest, ...]) -> Iterator[Picture]:

@@ -132,6 +132,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     The first fields are what a new request starts with. ``unload_minutes`` is how long an idle
     engine keeps the model in memory, ``engine_idle_minutes`` how long it stays at all.
     ``compiled_cache_gigabytes`` (1e9 bytes) is what they may take on a Mac's disk.
+    ``low_memory`` has one network of a model in memory at a time, also where there is room for all.
     ``keymap`` gives commands of the studio other keys, with commas between them. Raises
     :class:`~sdtui.request.RequestError` when a value is out of range.
     """
@@ -150,6 +151,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     engine_idle_minutes: Annotated[float, Meta(description="how long an idle engine stays")] = 30.0
     compiled_cache_gigabytes: Annotated[float, Meta(description="what they may take on a Mac's disk")] = 30.0
     keymap: Annotated[dict[str, str], Meta(description="other keys, by the ids that help shows")] = {}
+    low_memory: Annotated[bool, Meta(description="one network in memory at a time")] = False
 
     def __post_init__(self) -> None:
         self.request("anything")

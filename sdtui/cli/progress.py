@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from sdtui.diffusion.events import Decoding, Encoding, Loading, LoadingStage, PipelineEvent, Step
+from sdtui.diffusion.events import Blocked, Decoding, Encoding, Loading, LoadingStage, PipelineEvent, Step
 from sdtui.engine.protocol import Cancelled, Failed, Finished, Progress, Queued
 
 if TYPE_CHECKING:
@@ -47,10 +47,13 @@ def report_on(jobs: Collection[str], *, as_json: bool) -> Iterator[Report]:
 
 
 class Silence:
-    """Nobody looks."""
+    """Nobody looks at how far it is."""
 
     def hear(self, message: JobMessage) -> None:
-        """Say nothing."""
+        """Say only what the picture does not show by itself."""
+        match message:
+            case Progress(event=Blocked() as blocked):
+                print("note:", blocked.note, file=sys.stderr)
 
 
 class EventLines:
@@ -96,7 +99,7 @@ class Bar:
                 if self._numbers[message.job] == 1:
                     self._show(message.job, f"waiting, {ahead} ahead" if ahead else "starting", None)
             case Progress(event=event):
-                if isinstance(event, Loading) and event.note:
+                if isinstance(event, Loading | Blocked) and event.note:
                     self.close()
                     print("note:", event.note, file=sys.stderr)
                 self._show(message.job, stage(event), event if isinstance(event, Step) else None)
@@ -153,6 +156,8 @@ def stage(event: PipelineEvent) -> str:
             return "denoising"
         case Decoding():
             return "decoding"
+        case Blocked():
+            return "blocked by the safety checker"
 
 
 def clock(seconds: float) -> str:

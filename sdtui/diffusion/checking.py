@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from sdtui.bundle import Bundle
 from sdtui.diffusion.errors import DiffusionError
-from sdtui.diffusion.parts import Size, needed, picture_size, sizes
+from sdtui.diffusion.parts import VAE, Size, needed, picture_size, sizes
 from sdtui.diffusion.pictures.checking import check_pictures
+from sdtui.diffusion.tiles import tile_size
 from sdtui.request import GenerationRequest, LoRA
 
 _REMEDIES: Mapping[str, str] = {"refiner": "convert SDXL with --refiner"}
@@ -47,8 +48,17 @@ def _check_networks(request: GenerationRequest, bundle: Bundle) -> None:
 
 def _check_size(request: GenerationRequest, bundle: Bundle) -> None:
     wanted = picture_size(bundle, request)
-    known = [sizes(bundle, part.name) for part in needed(bundle, request) if part.size is not None]
-    common = set.intersection(*known)
+    parts = [part for part in needed(bundle, request) if part.size is not None]
+    common = set.intersection(*(sizes(bundle, part.name) for part in parts if part.name not in VAE))
+    for name in (part.name for part in parts if part.name in VAE):
+        tiles = sizes(bundle, name)
+        if request.tiled and tile_size(tiles, wanted, smaller=True) is None:
+            raise DiffusionError(
+                f"{bundle.name} has no tiles for {_named(wanted)} pixels",
+                f"its {name.replace('_', ' ').replace('vae', 'VAE')} is made for nothing smaller",
+                "leave tiled out, or convert the model in a smaller size too",
+            )
+        common = {size for size in common if tile_size(tiles, size, smaller=False)}
     if wanted not in common:
         one = len(common) == 1
         raise DiffusionError(

@@ -62,7 +62,16 @@ class Decoding(msgspec.Struct, frozen=True, tag="decoding"):
     """The latents are on their way through the VAE decoder."""
 
 
-PipelineEvent = Loading | Encoding | Step | Decoding
+class Blocked(msgspec.Struct, frozen=True, tag="blocked"):
+    """The safety checker found what it looks for: the picture will be black."""
+
+    @property
+    def note(self) -> str:
+        """What happened and what can be done, as people read it."""
+        return "the safety checker found something and the picture is black: switch it off to see it"
+
+
+PipelineEvent = Loading | Encoding | Step | Decoding | Blocked
 
 
 class Seconds(msgspec.Struct, frozen=True):

@@ -10,17 +10,22 @@ from pathlib import Path
 from sdtui.bundle import Bundle
 from sdtui.bundle.bundle import CONTROLNET_FOLDER
 from sdtui.bundle.facts import Shape, read_facts
+from sdtui.diffusion.tiles import tile_size
 from sdtui.request import GenerationRequest
 
 Size = tuple[int, int]
 """Width and height in pixels."""
 
 
+VAE = ("vae_encoder", "vae_decoder")
+"""Networks that take larger pictures than they are made for, in tiles."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A network as it is loaded: its name in :attr:`Bundle.entries`, and the size of the picture.
 
-    ``size`` is None for a text encoder, which is the same for all.
+    ``size`` is None for a text encoder and the safety checker, which are the same for all.
     """
 
     name: str
@@ -32,18 +37,20 @@ def needed(bundle: Bundle, request: GenerationRequest) -> tuple[Part, ...]:
     size = picture_size(bundle, request)
     encoders = ("text_encoder", "text_encoder_2", "text_encoder_3")
     texts = [Part(name) for name in encoders if name in bundle.entries]
-    return (*(texts or [Part("text_encoder")]), *(Part(name, size) for name in _of_size(bundle, request)))
+    pictured = [Part(name, size) for name in _of_size(bundle, request)]
+    if request.image is not None:
+        pictured.insert(0, Part("vae_encoder", vae_size(bundle, "vae_encoder", request)))
+    pictured.append(Part("vae_decoder", vae_size(bundle, "vae_decoder", request)))
+    checked = [Part("safety_checker")] if is_checked(bundle, request) else []
+    return (*(texts or [Part("text_encoder")]), *pictured, *checked)
 
 
 def _of_size(bundle: Bundle, request: GenerationRequest) -> Iterator[str]:
-    if request.image is not None:
-        yield "vae_encoder"
     for control in request.controls:
         yield f"{CONTROLNET_FOLDER}/{control.name}"
     yield denoiser(bundle, request)
     if refined(bundle, request):
         yield "refiner"
-    yield "vae_decoder"
 
 
 def denoiser(bundle: Bundle, request: GenerationRequest) -> str:
@@ -57,6 +64,18 @@ def denoiser(bundle: Bundle, request: GenerationRequest) -> str:
 def refined(bundle: Bundle, request: GenerationRequest) -> bool:
     """Whether SDXL's refiner finishes the picture."""
     return bundle.manifest.family == "sdxl" and "refiner" in bundle.entries and request.refiner_start < 1
+
+
+def is_checked(bundle: Bundle, request: GenerationRequest) -> bool:
+    """Whether a safety checker looks at the picture."""
+    return request.safety_checker and "safety_checker" in bundle.entries
+
+
+def vae_size(bundle: Bundle, name: str, request: GenerationRequest) -> Size:
+    """The size in which a half of the VAE is run: the picture's own, or that of tiles."""
+    size = picture_size(bundle, request)
+    known = sizes(bundle, name) if name in bundle.entries else ()
+    return tile_size(known, size, smaller=request.tiled) or size
 
 
 def picture_size(bundle: Bundle, request: GenerationRequest) -> Size:

@@ -19,18 +19,28 @@ from sdtui.diffusion.checking import built_loras, check
 from sdtui.diffusion.codec import decode, encode
 from sdtui.diffusion.course import legs
 from sdtui.diffusion.errors import Cancelled
-from sdtui.diffusion.events import Decoding, Encoding, Seconds
+from sdtui.diffusion.events import Blocked, Decoding, Encoding, Seconds
 from sdtui.diffusion.families import Cast, Conditions, cast, conditioned
 from sdtui.diffusion.loop import Leg, Moment, Steering, Tell, denoise
 from sdtui.diffusion.noise import Noise
 from sdtui.diffusion.opening import OnEvent, Opener, Watch, ignore, unwatched
-from sdtui.diffusion.parts import Part, Size, denoiser, inputs, needed, picture_size
+from sdtui.diffusion.parts import (
+    Part,
+    Size,
+    denoiser,
+    inputs,
+    is_checked,
+    needed,
+    picture_size,
+    vae_size,
+)
 from sdtui.diffusion.pictures.checking import inpaints
 from sdtui.diffusion.pictures.control import Following, controlled
 from sdtui.diffusion.pictures.fitting import levels
 from sdtui.diffusion.pictures.given import Given, read_given
 from sdtui.diffusion.pictures.upscaling import given_again, passes
 from sdtui.diffusion.residence import Residence, Resident
+from sdtui.diffusion.safety import shows_unsafe
 from sdtui.diffusion.schedulers import (
     fitting,
     image_timesteps,
@@ -52,6 +62,11 @@ def _never() -> bool:
     return False
 
 
+def _all_memory(_part: Part) -> int:
+    """Bytes that no machine has."""
+    return 1 << 62
+
+
 @dataclass(frozen=True)
 class Picture:
     """A finished picture and what it takes to make it again.
@@ -71,7 +86,8 @@ class Picture:
 class Pipeline:
     """A model in memory: made once, asked for many pictures, closed when its memory is wanted.
 
-    Where memory does not hold all its networks they take turns, each loaded when it is run.
+    Where memory does not hold all its networks they take turns, each loaded when it is run; with
+    ``low_memory`` they always do.
     ``watch`` is given each network that was loaded, and may put one in its place that watches it.
     """
 
@@ -81,12 +97,15 @@ class Pipeline:
         compute_units: ComputeUnits = "all",
         precision: Precision = "auto",
         watch: Watch = unwatched,
+        *,
+        low_memory: bool = False,
     ) -> None:
         self.bundle = bundle
         self.compute_units = compute_units
         self.precision = precision
         self._opener = Opener(bundle, compute_units, precision, watch)
-        self._residence = Residence(self._opener.open, self._opener.needs)
+        needs = _all_memory if low_memory else self._opener.needs
+        self._residence = Residence(self._opener.open, needs)
         self._tokenizers: dict[NetworkRole, Tokenizer] = {}
 
     @property
@@ -124,7 +143,7 @@ class Pipeline:
             given = given_again(request, picture.image, picture_size(self.bundle, again), scale)
             finer = self._make(again, given, on_event, cancelled)
             picture = replace(finer, request=request, seconds=picture.seconds + finer.seconds)
-        return picture
+        return self._checked(picture, on_event)
 
     def close(self) -> None:
         """Give the networks' memory back. The next picture loads them again."""
@@ -171,7 +190,7 @@ class Pipeline:
 
         if cancelled():
             raise Cancelled
-        decoder = self._resident("vae_decoder", size)
+        decoder = self._resident("vae_decoder", vae_size(self.bundle, "vae_decoder", request))
         decoder.fetch()
         on_event(Decoding())
         image = decode(latents.numpy(), decoder, self.bundle.manifest)
@@ -199,9 +218,18 @@ class Pipeline:
             self._residence.close()
             raise
 
+    def _checked(self, picture: Picture, on_event: OnEvent) -> Picture:
+        """The picture, or a black one where the model's safety checker finds something in it."""
+        if not is_checked(self.bundle, picture.request):
+            return picture
+        if not shows_unsafe(picture.image, self._resident("safety_checker")):
+            return picture
+        on_event(Blocked())
+        return replace(picture, image=Image.new("RGB", picture.image.size))
+
     def _start(self, request: GenerationRequest, given: Given, walk: tuple[Leg, ...], noise: Noise) -> Start:
         manifest, (width, height) = self.bundle.manifest, picture_size(self.bundle, request)
-        encoder = self._resident("vae_encoder", (width, height))
+        encoder = self._resident("vae_encoder", vae_size(self.bundle, "vae_encoder", request))
         shape = (1, manifest.latent_channels, height // manifest.scale, width // manifest.scale)
         return start(
             request,

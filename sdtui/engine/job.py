@@ -15,7 +15,7 @@ from sdtui.engine.memory import Peak
 from sdtui.history import History, Origin, PictureRecord
 from sdtui.history.png import save_picture
 from sdtui.request import GenerationRequest
-from sdtui.settings import places
+from sdtui.settings import load_settings, places
 
 
 class Maker:
@@ -65,11 +65,12 @@ class Maker:
 
     def _pipeline_for(self, request: GenerationRequest) -> Pipeline:
         """The pipeline that is kept, or a new one in its place where another is asked for."""
-        wanted = (locate(request.model), request.compute_units, request.precision)
+        low_memory = load_settings().low_memory
+        wanted = (locate(request.model), request.compute_units, request.precision, low_memory)
         if self._pipeline is None or self._kept != wanted:
             bundle = Bundle.open(wanted[0])
             self.close()
-            self._pipeline = Pipeline(bundle, request.compute_units, request.precision)
+            self._pipeline = Pipeline(bundle, request.compute_units, request.precision, low_memory=low_memory)
             self._kept = wanted
         return self._pipeline
 

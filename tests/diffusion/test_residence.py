@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from sdtui.api import generate
 from sdtui.bundle import Bundle
 from sdtui.diffusion.events import Decoding, Encoding, Loading, PipelineEvent, Step
 from sdtui.diffusion.pipeline import Pipeline
 from sdtui.diffusion.residence import available_memory
+from sdtui.engine.job import Maker
 from sdtui.request import GenerationRequest
 from sdtui.runtime import Array, Network, TensorSpec
+from sdtui.settings import Settings, save_settings
 
 
 class Counted:
@@ -61,6 +64,36 @@ def test_networks_take_turns_where_memory_is_short(
         assert present == {"VAEDecoder.mlpackage"}
     poor.close()
     assert present == set()
+
+
+def test_networks_take_turns_where_a_person_wants_it(
+    pipeline: Pipeline,
+    request_: GenerationRequest,
+    home: Path,  # noqa: ARG001 - where the settings are
+) -> None:
+    """With room for all of them, and in every way to make pictures that heeds the settings."""
+    present: set[str] = set()
+
+    def watch(path: Path, network: Network) -> Network:
+        assert not present, "they are never in memory together"
+        return Counted(network, present, path.name)
+
+    expected = pipeline.generate(request_)
+    thrifty = Pipeline(pipeline.bundle, "cpu-only", "fp32", watch, low_memory=True)
+    assert thrifty.generate(request_).image.tobytes() == expected.image.tobytes()
+    thrifty.close()
+
+    request = request_.replace(model=str(pipeline.bundle.path))
+    maker = Maker()
+    maker.make("1", request, lambda _: None, lambda: False)
+    assert maker.make("2", request, lambda _: None, lambda: False).seconds["load"] == 0
+    save_settings(Settings(low_memory=True))
+    assert maker.make("3", request, lambda _: None, lambda: False).seconds["load"] > 0
+    assert maker.make("4", request, lambda _: None, lambda: False).seconds["load"] > 0
+    maker.close()
+    fields = {"seed": 1, "steps": 1, "count": 2, "compute_units": "cpu-only", "precision": "fp32"}
+    made = list(generate("a red apple", model=str(pipeline.bundle.path), **fields))
+    assert [picture.seconds.load > 0 for picture in made] == [True, True]
 
 
 def test_what_is_there_stays_when_memory_becomes_short(

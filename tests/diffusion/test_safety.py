@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,11 +16,18 @@ from numpy.testing import assert_allclose
 from PIL import Image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from sdtui.bundle import Bundle
+from sdtui.cli.progress import report_on
 from sdtui.convert.network import convert_network
 from sdtui.convert.networks.safety import safety_checker
+from sdtui.diffusion.events import Blocked, Decoding, Loading, PipelineEvent
+from sdtui.diffusion.pipeline import Pipeline
 from sdtui.diffusion.safety import as_clip_sees, shows_unsafe
+from sdtui.engine.protocol import Memory, Progress
+from sdtui.request import GenerationRequest
 from sdtui.runtime import Network, load_network
 from tests.convert import architectures
+from tests.diffusion.variants import variant
 
 SIZE = 32
 """What the tiny checker sees along one side."""
@@ -78,3 +87,57 @@ def test_a_picture_of_another_size_is_checked_too(checker: Network) -> None:
     found = [shows_unsafe(picture(64, 48, seed), checker) for seed in range(8)]
     larger = [shows_unsafe(picture(64, 48, seed).resize((640, 480)), checker) for seed in range(8)]
     assert sum(first == second for first, second in zip(found, larger, strict=True)) >= 7
+
+
+@pytest.fixture(scope="module")
+def strict(tiny_bundle_fp32: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """The tiny model with a checker that finds something in every picture."""
+    checker = architectures.safety_checker()
+    checker.concept_embeds_weights.data.fill_(-1)
+    output = tmp_path_factory.mktemp("models") / "strict"
+    variant(tiny_bundle_fp32, output, {"safety_checker": safety_checker(checker, 64, 64)})
+    pipeline = Pipeline(Bundle.open(output), "cpu-only", "fp32")
+    yield pipeline
+    pipeline.close()
+
+
+def test_a_blocked_picture_is_black_and_told(
+    strict: Pipeline, pipeline: Pipeline, request_: GenerationRequest
+) -> None:
+    events: list[PipelineEvent] = []
+    picture = strict.generate(request_, events.append)
+    assert events[-3:] == [Decoding(), Loading("safety_checker", 4, 4), Blocked()] or events[-2:] == [
+        Decoding(),
+        Blocked(),
+    ]
+    assert picture.image.size == (64, 64)
+    assert picture.image.getextrema() == ((0, 0),) * 3
+    shown = strict.generate(picture.request.replace(safety_checker=False))
+    assert shown.image.tobytes() == pipeline.generate(request_).image.tobytes()
+
+
+def test_a_picture_that_shows_nothing_of_the_kind_is_left_alone(
+    tiny_bundle_fp32: Path, tmp_path: Path, pipeline: Pipeline, request_: GenerationRequest
+) -> None:
+    mild = variant(
+        tiny_bundle_fp32,
+        tmp_path / "mild",
+        {"safety_checker": safety_checker(architectures.safety_checker(), 64, 64)},
+    )
+    events: list[PipelineEvent] = []
+    checked = Pipeline(Bundle.open(mild), "cpu-only", "fp32")
+    picture = checked.generate(request_, events.append)
+    checked.close()
+    assert Loading("safety_checker", 4, 4) in events
+    assert picture.image.tobytes() == pipeline.generate(request_).image.tobytes()
+    assert Blocked() not in events
+
+
+def test_the_command_line_says_why_a_picture_is_black(capsys: pytest.CaptureFixture[str]) -> None:
+    told = Progress("job", Blocked(), Memory(0, 0, 0, 0))
+    with report_on(["job"], as_json=False) as report:
+        report.hear(told)
+    assert capsys.readouterr().err.startswith("note: the safety checker found something")
+    with report_on(["job"], as_json=True) as report:
+        report.hear(told)
+    assert json.loads(capsys.readouterr().err)["event"] == "blocked"

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import CLIPTokenizer
 
 from sdtui.bundle import Bundle
+from sdtui.bundle.bundle import MANIFEST_FILE
 from sdtui.convert.accuracy import psnr
-from sdtui.diffusion.errors import Cancelled
+from sdtui.convert.network import convert_network
+from sdtui.convert.networks.conditions import Shape
+from sdtui.convert.networks.unet import unet
+from sdtui.diffusion.errors import Cancelled, DiffusionError
+from sdtui.diffusion.pipeline import Pipeline
 from sdtui.diffusion.tiles import OVERLAP, in_tiles, starts, tile_size
+from sdtui.request import GenerationRequest
 from sdtui.runtime import Array, Network, load_network
-from tests.tiny import CHANNELS, LATENT, PIXELS, TinyTorch
+from tests.tiny import CHANNELS, LATENT, PIXELS, SCHEDULER_CONFIG, TOKENS, TinyTorch
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +145,66 @@ def test_the_tile_of_a_picture() -> None:
     assert tile_size(known, (640, 640), smaller=False) == (512, 512)
     assert tile_size(known, (512, 512), smaller=True) is None
     assert tile_size(known, (512, 448), smaller=False) is None
+
+
+@pytest.fixture(scope="module")
+def wide(tiny_bundle_fp32: Path, tiny_torch: TinyTorch, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """The tiny model whose UNet alone makes pictures of 112 x 64 too: its VAE has one size."""
+    bundle = shutil.copytree(tiny_bundle_fp32, tmp_path_factory.mktemp("models") / "wide")
+    package = "Unet_112x64.mlpackage"
+    convert_network(
+        unet(tiny_torch.unet, Shape(LATENT, LATENT + 6, TOKENS)), bundle / package, precision="fp32"
+    )
+    manifest = Bundle.open(bundle).manifest
+    entry = msgspec.structs.replace(manifest.networks["unet"], sizes={"112x64": package})
+    networks = manifest.networks | {"unet": entry}
+    changed = msgspec.structs.replace(manifest, name="wide", networks=networks)
+    (bundle / MANIFEST_FILE).write_bytes(msgspec.json.encode(changed))
+    return Pipeline(Bundle.open(bundle), "cpu-only", "fp32")
+
+
+def test_a_picture_larger_than_the_vae(
+    wide: Pipeline, tiny_torch: TinyTorch, request_: GenerationRequest, tmp_path: Path
+) -> None:
+    request = request_.replace(width=112, height=64, scheduler="ddim")
+    picture = wide.generate(request).image
+    theirs = StableDiffusionPipeline(
+        vae=tiny_torch.vae,
+        text_encoder=tiny_torch.text_encoder,
+        tokenizer=CLIPTokenizer.from_pretrained(str(tiny_torch.tokenizer), model_max_length=TOKENS),
+        unet=tiny_torch.unet,
+        scheduler=DDIMScheduler.from_config(SCHEDULER_CONFIG),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    theirs.set_progress_bar_config(disable=True)
+    with tiling(tiny_torch):
+        expected = theirs(
+            request.prompt,
+            width=112,
+            height=64,
+            num_inference_steps=request.steps,
+            guidance_scale=request.guidance_scale,
+            generator=torch.Generator().manual_seed(request.seed or 0),
+        ).images[0]
+    assert picture.size == expected.size == (112, 64)
+    left = (0, 0, 96, 48)  # right of it and below are smaller tiles of diffusers
+    both = [np.asarray(each.crop(left), np.float32) for each in (expected, picture)]
+    assert psnr(*both) >= 50
+
+    picture.save(tmp_path / "wide.png")
+    again = wide.generate(request.replace(image=str(tmp_path / "wide.png"))).image
+    assert again.size == (112, 64)
+    assert again.tobytes() != picture.tobytes()
+
+
+def test_tiles_that_are_asked_for_and_not_there_are_refused(
+    wide: Pipeline, request_: GenerationRequest
+) -> None:
+    assert wide.generate(request_.replace(width=112, height=64, tiled=True)).image.size == (112, 64)
+    with pytest.raises(DiffusionError, match=r"wide has no tiles for 64 x 64 pixels, its VAE decoder is"):
+        wide.generate(request_.replace(tiled=True))
+    with pytest.raises(DiffusionError, match=r"cannot make 64 x 112 pixels, .*, 64 x 64, 112 x 64, ask"):
+        wide.generate(request_.replace(width=64, height=112))
+    wide.close()

@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from sdtui.diffusion.events import Decoding, Encoding, Loading, LoadingStage, PipelineEvent, Step
+from sdtui.diffusion.events import Blocked, Decoding, Encoding, Loading, LoadingStage, PipelineEvent, Step
 from sdtui.tui.engine_view import EngineView
 from sdtui.tui.figures import bar, clock, shortened, shortened_path
 from sdtui.tui.session import Notice
@@ -56,6 +56,8 @@ def stage(event: PipelineEvent | None, wide: bool) -> Parts:
             return "denoising", index / total, f"{count} {event.rate:4.1f} it/s {left:>4}"
         case Decoding():
             return "decoding", 1.0, ""
+        case Blocked():
+            return "blocked by the safety checker", 1.0, ""
 
 
 class ProgressLine(Widget):
