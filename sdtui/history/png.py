@@ -22,10 +22,29 @@ from sdtui.request import Scheduler
 SAMPLERS: dict[Scheduler, str] = {
     "pndm": "PLMS",
     "ddim": "DDIM",
+    "ddpm": "DDPM",
     "dpm++2m": "DPM++ 2M",
     "dpm++2m-karras": "DPM++ 2M Karras",
+    "dpm++2m-sde": "DPM++ 2M SDE",
+    "dpm++2m-sde-karras": "DPM++ 2M SDE Karras",
+    "dpm++2s": "DPM++ 2S",
+    "dpm++sde": "DPM++ SDE",
+    "dpm2": "DPM2",
+    "dpm2-a": "DPM2 a",
+    "heun": "Heun",
+    "lms": "LMS",
     "euler": "Euler",
     "euler-a": "Euler a",
+    "euler-karras": "Euler Karras",
+    "unipc": "UniPC",
+    "deis": "DEIS",
+    "lcm": "LCM",
+    "tcd": "TCD",
+    "flow-euler": "Euler",
+    "flow-heun": "Heun",
+    "flow-dpm++2m": "DPM++ 2M",
+    "flow-unipc": "UniPC",
+    "flow-lcm": "LCM",
 }
 """Our schedulers by the names that other tools know them under."""
 
@@ -57,6 +76,7 @@ def parameters(origin: Origin, size: tuple[int, int]) -> str:
         "Size": f"{size[0]}x{size[1]}",
         "Model hash": origin.model_hash[:10],
         "Model": origin.model,
+        **({"Denoising strength": request.strength} if request.image is not None else {}),
         "Version": f"sdtui {origin.version}",
     }
     lines = [request.prompt]

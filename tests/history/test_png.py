@@ -6,12 +6,14 @@ import io
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from PIL import Image
 
 from sdtui.history import Origin
 from sdtui.history.png import (
+    SAMPLERS,
     PictureError,
     encode_png,
     parameters,
@@ -19,7 +21,7 @@ from sdtui.history.png import (
     read_origin,
     save_picture,
 )
-from sdtui.request import GenerationRequest
+from sdtui.request import SCHEDULERS, GenerationRequest
 from tests.strategies import origins
 
 APPLE = Origin(
@@ -49,6 +51,15 @@ def test_other_tools_find_the_parameters() -> None:
             "Steps: 12, Sampler: DPM++ 2M, CFG scale: 7.5, Seed: 7, Size: 64x48, "
             "Model hash: 0123456789, Model: starter, Version: sdtui 0.1.0"
         )
+
+
+def test_other_tools_find_how_much_was_made_anew() -> None:
+    origin = msgspec.structs.replace(APPLE, request=APPLE.request.replace(image="/x.png", strength=0.6))
+    assert ", Denoising strength: 0.6, " in parameters(origin, (8, 8))
+
+
+def test_every_scheduler_has_a_name_that_other_tools_know() -> None:
+    assert set(SAMPLERS) == set(SCHEDULERS)
 
 
 def test_a_model_name_with_a_comma_is_quoted() -> None:
