@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -28,7 +29,8 @@ def generate(prompt: str, *, model: str | None = None, **fields: Any) -> Iterato
     >>> for picture in generate("a red apple", steps=20, seed=7):
     ...     picture.image.save("apple.png")
     """
-    request = GenerationRequest(prompt=prompt, model=model or load_settings().model, **fields)
+    texts = {name: os.fspath(value) for name, value in fields.items() if isinstance(value, os.PathLike)}
+    request = GenerationRequest(prompt=prompt, model=model or load_settings().model, **fields | texts)
     bundle = Bundle.open(locate(request.model))
     request = keep_pictures(request, places().inputs)
     wanted = tuple(pictures(request))

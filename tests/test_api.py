@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import sdtui
 from sdtui.bundle import BundleError
@@ -45,3 +46,11 @@ def test_mistakes_are_told_at_the_call(home: Path) -> None:
         sdtui.generate("a red apple", model="/nowhere")
     with pytest.raises(PromptError, match="__fruit__ cannot be used, there is no"):
         sdtui.generate("a red __fruit__")
+
+
+def test_it_starts_from_a_picture_which_is_kept(tiny_bundle: Path, home: Path, tmp_path: Path) -> None:
+    Image.effect_noise((64, 64), 60).save(tmp_path / "source.png")
+    (picture,) = sdtui.generate(
+        "a red apple", model=str(tiny_bundle), steps=2, strength=0.5, image=tmp_path / "source.png"
+    )
+    assert Path(picture.request.image or "").parent == home / "data" / "inputs"

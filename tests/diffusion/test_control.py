@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from sdtui.bundle import Bundle
+from sdtui.diffusion.pictures.opening import PictureError
 from sdtui.diffusion.pipeline import Pipeline
 from sdtui.request import Control, GenerationRequest, Scheduler
 from tests.diffusion.pictured import controlling, decibels, drawing, photo, right_half, save
@@ -128,6 +129,17 @@ def test_a_model_that_has_no_other_unet_does_without_controls(
     with closing(Pipeline(Bundle.open(alone), "cpu-only", "fp32")) as pipeline:
         theirs = drawing(tiny_torch, tiny_unet())
         assert decibels(pipeline, theirs, wanted.replace(controls=(), scheduler="ddim")) >= 50
+
+
+def test_files_that_are_no_pictures(
+    controlled: Pipeline, wanted: GenerationRequest, paths: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "text.png").write_text("an apple")
+    for name, why in (("text.png", "not a picture"), ("absent.png", "no such file")):
+        edges = Control(name="edges", image=paths["edges"])
+        pose = Control(name="pose", image=str(tmp_path / name))
+        with pytest.raises(PictureError, match=f"{name} cannot be used, .*{why}"):
+            controlled.generate(wanted.replace(controls=(edges, pose)))
 
 
 def test_a_control_without_weight_or_time_is_none(controlled: Pipeline, wanted: GenerationRequest) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sdtui.bundle import Bundle
 from sdtui.diffusion.errors import DiffusionError
 from sdtui.diffusion.parts import denoiser, inputs
+from sdtui.diffusion.pictures.control import RESIDUAL
 from sdtui.request import GenerationRequest
 
 
@@ -61,12 +62,13 @@ def _check_controls(request: GenerationRequest, bundle: Bundle) -> None:
         return
     known = bundle.manifest.controlnets
     convert = f"`sdtui convert {_source(bundle)} --unet-support-controlnet --convert-controlnet NAME`"
+    deaf = DiffusionError(
+        f"{bundle.name} cannot follow ControlNets",
+        "its UNet has no inputs for what they add",
+        f"convert it with {convert}",
+    )
     if "control_unet" not in bundle.manifest.networks:
-        raise DiffusionError(
-            f"{bundle.name} cannot follow ControlNets",
-            "its UNet has no inputs for what they add",
-            f"convert it with {convert}",
-        )
+        raise deaf
     for control in request.controls:
         if control.name not in known:
             raise DiffusionError(
@@ -74,6 +76,8 @@ def _check_controls(request: GenerationRequest, bundle: Bundle) -> None:
                 f"it has {', '.join(sorted(known)) or 'none'}",
                 "choose one of them" if known else f"convert it with {convert}",
             )
+    if not any(name.startswith(RESIDUAL) for name in inputs(bundle, "control_unet")):
+        raise deaf
 
 
 def _check_inpainting(request: GenerationRequest, bundle: Bundle) -> None:
