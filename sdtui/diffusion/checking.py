@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from sdtui.bundle import Bundle
 from sdtui.diffusion.errors import DiffusionError
 from sdtui.diffusion.parts import VAE, Size, needed, picture_size, sizes
 from sdtui.diffusion.pictures.checking import check_pictures
+from sdtui.diffusion.prompt.checking import check_prompts
 from sdtui.diffusion.tiles import tile_size
 from sdtui.request import GenerationRequest, LoRA
-
-_REMEDIES: Mapping[str, str] = {"refiner": "convert SDXL with --refiner"}
 
 
 def check(request: GenerationRequest, bundle: Bundle) -> None:
@@ -25,6 +22,7 @@ def check(request: GenerationRequest, bundle: Bundle) -> None:
     _check_networks(request, bundle)
     _check_size(request, bundle)
     _check_loras(request, bundle)
+    check_prompts(request, bundle)
 
 
 def _check_family(bundle: Bundle) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -107,10 +107,16 @@ def packages(bundle: Bundle, part: Part) -> tuple[tuple[Path, str | None], ...]:
     return tuple((bundle.path / file, function) for file in halves if file is not None)
 
 
-def inputs(bundle: Bundle, name: str) -> dict[str, Shape]:
+def inputs(bundle: Bundle, name: str) -> Mapping[str, Shape]:
     """What a network takes, without loading it: its inputs' shapes. Raises :class:`NetworkError`."""
     entry = bundle.entries[name]
-    return _inputs(bundle.path / entry.file, entry.sha256)
+    return _shapes(bundle.path / entry.file, entry.sha256)[0]
+
+
+def outputs(bundle: Bundle, name: str) -> Mapping[str, Shape]:
+    """What a network gives, likewise; shapes that its package does not say are ()."""
+    entry = bundle.entries[name]
+    return _shapes(bundle.path / entry.file, entry.sha256)[1]
 
 
 def token_chunks(bundle: Bundle, name: str) -> int:
@@ -120,5 +126,6 @@ def token_chunks(bundle: Bundle, name: str) -> int:
 
 
 @lru_cache(maxsize=16)
-def _inputs(network: Path, _sha256: str) -> dict[str, Shape]:
-    return dict(read_facts(network).inputs)
+def _shapes(network: Path, _sha256: str) -> tuple[Mapping[str, Shape], Mapping[str, Shape]]:
+    facts = read_facts(network)
+    return facts.inputs, facts.outputs

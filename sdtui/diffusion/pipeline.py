@@ -267,10 +267,10 @@ class Pipeline:
         size = picture_size(self.bundle, request)
         return cast(self.bundle, request, self._clip, self._t5, lambda name: self._resident(name, size))
 
-    def _clip(self, role: NetworkRole, chunks: int) -> TextEncoder:
+    def _clip(self, role: NetworkRole) -> TextEncoder:
         if role not in self._tokenizers:
             self._tokenizers[role] = Tokenizer(self.bundle, role)
-        return TextEncoder(self._tokenizers[role], self._resident(role), chunks)
+        return TextEncoder(self._tokenizers[role], self._resident(role))
 
     def _t5(self) -> T5Encoder:
         _, length = inputs(self.bundle, "text_encoder_3")["input_ids"]

@@ -12,6 +12,9 @@ from sdtui.bundle.tokenizer import Tokenizer
 from sdtui.diffusion.prompt.conditioning import encode
 from sdtui.runtime import Array, Network
 
+PENULTIMATE = "penultimate_hidden_state"
+"""What SD 1 and 2's encoders give for clip skip: the last layer is left out, its norm is not."""
+
 _HIDDEN = ("hidden_embeds", "last_hidden_state")
 """What the hidden states are called: those of the last layer but one, which SDXL and SD3 read, or of
 the last."""
@@ -27,11 +30,15 @@ class Embedding:
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """A CLIP text encoder and its tokenizer; the denoiser has room for so many ``chunks`` of tokens."""
+    """A CLIP text encoder and its tokenizer.
+
+    The denoiser has room for so many ``chunks`` of tokens. ``clip_skip`` of its last layers are left out.
+    """
 
     tokenizer: Tokenizer
     network: Network
     chunks: int = 1
+    clip_skip: int = 0
 
     def embed(self, prompts: Sequence[str]) -> Embedding:
         """Each prompt through the network. Raises :class:`NetworkError`."""
@@ -41,7 +48,8 @@ class TextEncoder:
 
     def _read(self, ids: tuple[int, ...]) -> tuple[Array, ...]:
         answer = self.network.predict({"input_ids": np.array([ids], self.network.inputs["input_ids"].dtype)})
-        hidden = next(answer[name] for name in _HIDDEN if name in answer)
+        names = (PENULTIMATE,) if self.clip_skip else _HIDDEN
+        hidden = next(answer[name] for name in names if name in answer)
         return hidden, answer.get("pooled_outputs", hidden[:, 0])
 
 

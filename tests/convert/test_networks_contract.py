@@ -47,7 +47,11 @@ CONTRACT: dict[str, tuple[Callable[[], Source], Sizes, Sizes]] = {
     "text_encoder": (
         lambda: clip_text_encoder(architectures.clip(), BOS, EOS, TOKENS),
         {"input_ids": (1, TOKENS)},
-        {"last_hidden_state": (1, TOKENS, 16), "pooled_outputs": (1, 16)},
+        {
+            "last_hidden_state": (1, TOKENS, 16),
+            "pooled_outputs": (1, 16),
+            "penultimate_hidden_state": (1, TOKENS, 16),
+        },
     ),
     "text_encoder of sdxl": (
         lambda: clip_text_encoder_xl(architectures.clip(), BOS, EOS, EOS, TOKENS),
@@ -204,6 +208,17 @@ def test_text_encoders_are_transformers_own() -> None:
         found = source.predict(probe)
         assert psnr(expected.hidden_states[-2].numpy(), found["hidden_embeds"]) >= 120
         assert psnr(expected.text_embeds.numpy(), found["pooled_outputs"]) >= 120
+
+
+def test_clip_skip_leaves_the_last_layer_out() -> None:
+    """As diffusers' ``encode_prompt`` has it: the final layer norm of an earlier layer's states."""
+    module = architectures.clip()
+    source = clip_text_encoder(module, BOS, EOS, TOKENS)
+    with torch.no_grad():
+        ids = torch.from_numpy(source.probes[0]["input_ids"]).long()
+        states = module(ids, output_hidden_states=True).hidden_states[-2]
+        expected = getattr(module, "text_model", module).final_layer_norm(states)
+    assert psnr(expected.numpy(), source.predict(source.probes[0])["penultimate_hidden_state"]) >= 120
 
 
 def test_fewer_tokens_than_clip_has_positions() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -18,7 +19,11 @@ from sdtui.bundle.tokenizer import Tokenizer
 from sdtui.convert.accuracy import psnr
 from sdtui.convert.networks.conditions import Shape
 from sdtui.convert.networks.unet import unet as unet_source
+from sdtui.convert.source import Source
+from sdtui.diffusion.checking import check
+from sdtui.diffusion.errors import DiffusionError
 from sdtui.diffusion.pipeline import Pipeline
+from sdtui.diffusion.prompt.checking import check_prompts
 from sdtui.diffusion.prompt.conditioning import encode
 from sdtui.request import GenerationRequest
 from sdtui.runtime import Array, Network, load_network
@@ -191,3 +196,53 @@ def test_a_long_picture(
     assert decibels(long_pipeline.generate(request).image, theirs) >= 50
     short = long_pipeline.generate(request.replace(prompt=" ".join(words[:14]))).image
     assert decibels(short, theirs) < 50
+
+
+def test_a_picture_with_clip_skip(
+    pipeline: Pipeline, request_: GenerationRequest, tiny_torch: TinyTorch, their_tokenizer: Any
+) -> None:
+    """diffusers' own argument fails with transformers 5, which moved the norm; this is what it did."""
+
+    def skipped(text: str) -> Tensor:
+        ids = their_tokenizer(text, padding="max_length", return_tensors="pt").input_ids
+        with torch.no_grad():
+            hidden = tiny_torch.text_encoder(ids, output_hidden_states=True).hidden_states[-2]
+            return torch.as_tensor(tiny_torch.text_encoder.final_layer_norm(hidden))
+
+    request = request_.replace(clip_skip=1, negative_prompt="pear")
+    theirs = their_picture(tiny_torch, request, skipped(request.prompt), skipped("pear"))
+    assert decibels(pipeline.generate(request).image, theirs) >= 50
+    assert decibels(pipeline.generate(request.replace(clip_skip=0)).image, theirs) < 50
+
+
+def test_what_the_text_encoder_does_not_give_is_refused_before_it_is_loaded(
+    tiny_bundle_fp32: Path, request_: GenerationRequest, tmp_path: Path
+) -> None:
+    whole = Bundle.open(tiny_bundle_fp32)
+    with pytest.raises(DiffusionError, match=r"cannot leave out 2 of .*, it has been converted for one, set"):
+        check(request_.replace(clip_skip=2), whole)
+    manifest = msgspec.structs.replace(whole.manifest, family="sdxl")
+    with pytest.raises(
+        DiffusionError, match=r"cannot leave out 1 .*, its family reads the last layer but one"
+    ):
+        check_prompts(request_.replace(clip_skip=1), Bundle(whole.path, manifest))
+    manifest = msgspec.structs.replace(whole.manifest, token_length=TOKENS - 1)
+    with pytest.raises(
+        DiffusionError, match=f"its UNet takes {TOKENS} tokens, .* gives {TOKENS - 1} at a time"
+    ):
+        check(request_, Bundle(whole.path, manifest))
+    source = Source(
+        "text_encoder", _Plain(), ({"input_ids": np.zeros((1, TOKENS), np.float32)},), ("last_hidden_state",)
+    )
+    plain = Bundle.open(variant(tiny_bundle_fp32, tmp_path / "plain", {"text_encoder": source}))
+    with pytest.raises(
+        DiffusionError, match=r"it has only what comes after all of them, .*convert the model again"
+    ):
+        check(request_.replace(clip_skip=1), plain)
+
+
+class _Plain(torch.nn.Module):
+    """A text encoder as others export it."""
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return input_ids[:, :, None] * torch.ones(16)

@@ -22,14 +22,15 @@ def clip_text_encoder(module: nn.Module, bos: int, eos: int, token_length: int) 
     """The text encoder of Stable Diffusion 1 and 2: a transformers CLIPTextModel.
 
     ``bos`` and ``eos`` are the tokens that frame a prompt; ``eos`` pads it too.
-    ``input_ids`` (1, T) -> ``last_hidden_state`` (1, T, D), after the final layer norm, and
-    ``pooled_outputs`` (1, D), that at the first ``eos``.
+    ``input_ids`` (1, T) -> ``last_hidden_state`` (1, T, D), after the final layer norm;
+    ``pooled_outputs`` (1, D), that at the first ``eos``; and for clip skip, at no cost in weights,
+    ``penultimate_hidden_state`` (1, T, D), the final layer norm of what goes into the last layer.
     """
     return Source(
         "text_encoder",
-        _LastLayer(_prepared(module, eos, token_length)),
+        _LastLayers(_prepared(module, eos, token_length)),
         _prompts(module, bos, eos, eos, token_length),
-        ("last_hidden_state", "pooled_outputs"),
+        ("last_hidden_state", "pooled_outputs", "penultimate_hidden_state"),
     )
 
 
@@ -82,14 +83,17 @@ def _prompts(module: nn.Module, bos: int, eos: int, pad: int, length: int) -> tu
     return tuple(probes)
 
 
-class _LastLayer(nn.Module):
+class _LastLayers(nn.Module):
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
+        text_model: Any = getattr(encoder, "text_model", encoder)
+        self.final_layer_norm = text_model.final_layer_norm
 
-    def forward(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
-        encoded = self.encoder(input_ids.to(torch.int32), return_dict=False)
-        return encoded[0], encoded[1]
+    def forward(self, input_ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        encoded = self.encoder(input_ids.to(torch.int32), output_hidden_states=True, return_dict=True)
+        penultimate = self.final_layer_norm(encoded.hidden_states[-2])
+        return encoded.last_hidden_state, encoded.pooler_output, penultimate
 
 
 class _PenultimateLayer(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sdtui.bundle import Bundle
 from sdtui.bundle.manifest import NetworkRole
@@ -34,19 +34,22 @@ class Cast:
 def cast(
     bundle: Bundle,
     request: GenerationRequest,
-    clip: Callable[[NetworkRole, int], TextEncoder],
+    clip: Callable[[NetworkRole], TextEncoder],
     t5: Callable[[], T5Encoder],
     network: Callable[[str], Network],
 ) -> Cast:
-    """The family of ``bundle`` for ``request``. ``network`` gives what has the size of the picture,
-    ``clip`` an encoder for as many chunks of tokens as the denoiser has room for.
+    """The family of ``bundle`` for ``request``. ``network`` gives what has the size of the picture.
 
     Nothing is loaded. Raises :class:`NetworkError`, :class:`BundleError`.
     """
     name = denoiser(bundle, request)
     shapes = inputs(bundle, name)
     chunks = token_chunks(bundle, name)
-    encoders = tuple(clip(role, chunks) for role in _CLIP if role in bundle.entries)
+    encoders = tuple(
+        replace(clip(role), chunks=chunks, clip_skip=request.clip_skip)
+        for role in _CLIP
+        if role in bundle.entries
+    )
     unet, size = network(name), picture_size(bundle, request)
     timestep_cond = _timestep_cond(request, shapes.get("timestep_cond"))
     guided = request.guidance_scale > 1 and timestep_cond is None
