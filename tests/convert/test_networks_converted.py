@@ -6,115 +6,24 @@ weights and errors of ours. Weights of more than a few dozen numbers are stood i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
 
 import pytest
-import torch
-from safetensors.torch import save_file
-from torch import nn
 
 from sdtui.conversion import Attention, Target
-from sdtui.convert import attention, program
 from sdtui.convert.accuracy import measure
 from sdtui.convert.attention import rearrange
 from sdtui.convert.network import convert_network
-from sdtui.convert.networks.conditions import Shape
-from sdtui.convert.networks.controlnet import controlnet
-from sdtui.convert.networks.mmdit import mmdit
-from sdtui.convert.networks.projection import text_projection
-from sdtui.convert.networks.safety import safety_checker
-from sdtui.convert.networks.t5 import t5_text_encoder
-from sdtui.convert.networks.text import clip_text_encoder, clip_text_encoder_xl
-from sdtui.convert.networks.unet import control_unet, unet
-from sdtui.convert.networks.vae import vae_decoder, vae_encoder
 from sdtui.convert.source import Source
 from sdtui.runtime import load_network
-from tests.convert import architectures
-from tests.convert.architectures import BOS, EOS, ONE_LEVEL, POOLED, REFINER, SDXL, SHAPE, TOKENS
-
-TARGETS: tuple[Target, ...] = get_args(Target)
-ATTENTION: tuple[Attention, ...] = get_args(Attention)
-
-Wrap = Callable[[nn.Module], Source]
-
-DENOISERS: dict[str, tuple[Callable[[], nn.Module], Wrap]] = {
-    "unet": (lambda: architectures.unet(mid_block_type=None), lambda net: unet(net, SHAPE)),
-    "unet of sdxl": (
-        lambda: architectures.unet(**{**SDXL, **ONE_LEVEL}),
-        lambda net: unet(net, SHAPE, pooled_size=POOLED),
-    ),
-    "refiner": (
-        lambda: architectures.unet(**{**REFINER, **ONE_LEVEL}),
-        lambda net: unet(net, Shape(8, 8, TOKENS, 1), pooled_size=POOLED),
-    ),
-    "control_unet": (lambda: architectures.unet(**ONE_LEVEL), lambda net: control_unet(net, SHAPE)),
-    "controlnet": (
-        lambda: architectures.controlnet(block_out_channels=(8,), down_block_types=("CrossAttnDownBlock2D",)),
-        lambda net: controlnet(net, SHAPE),
-    ),
-}
-
-VARIANTS: dict[str, Callable[[], Source]] = {
-    "inpainting": lambda: unet(architectures.unet(**ONE_LEVEL, in_channels=9), SHAPE),
-    "lcm": lambda: unet(architectures.unet(**ONE_LEVEL, time_cond_proj_dim=6), SHAPE),
-    "projected text": lambda: unet(
-        architectures.unet(**ONE_LEVEL, encoder_hid_dim=10, encoder_hid_dim_type="text_proj"), SHAPE
-    ),
-    "more queries than a block": lambda: unet(
-        rearrange(architectures.unet(**ONE_LEVEL), "SPLIT_EINSUM_V2"), Shape(24, 24, TOKENS, 1)
-    ),
-    "odd sizes": lambda: unet(architectures.unet(mid_block_type=None), Shape(7, 9, 5, 1)),
-}
-
-
-def projection(folder: Path) -> Source:
-    generator = torch.Generator().manual_seed(0)
-    weight, bias = torch.randn(24, 16, generator=generator), torch.randn(24, generator=generator)
-    save_file({"layer.weight": weight.half(), "layer.bias": bias}, folder / "projection.safetensors")
-    return text_projection(folder / "projection.safetensors")
-
-
-SMALL_VAE = {
-    "block_out_channels": (8, 8),
-    "down_block_types": ("DownEncoderBlock2D",) * 2,
-    "up_block_types": ("UpDecoderBlock2D",) * 2,
-}
-
-OTHERS: dict[str, Callable[[Path], Source]] = {
-    "text_encoder": lambda _: clip_text_encoder(architectures.clip(), BOS, EOS, TOKENS),
-    "text_encoder of sdxl": lambda _: clip_text_encoder_xl(architectures.clip(), BOS, EOS, EOS, TOKENS),
-    "text_encoder_2": lambda _: clip_text_encoder_xl(
-        architectures.clip_with_projection(), BOS, EOS, 0, TOKENS, "text_encoder_2"
-    ),
-    "text_encoder_3": lambda _: t5_text_encoder(architectures.t5(), TOKENS),
-    "mmdit": lambda _: mmdit(architectures.mmdit(), SHAPE),
-    "mmdit of sd3.5": lambda _: mmdit(
-        architectures.mmdit(qk_norm="rms_norm", dual_attention_layers=(0,)), SHAPE
-    ),
-    "vae_decoder": lambda _: vae_decoder(architectures.vae(**SMALL_VAE), 6, 4),
-    "vae_encoder": lambda _: vae_encoder(architectures.vae(**SMALL_VAE), 16, 12),
-    "vae_decoder of sd3": lambda _: vae_decoder(
-        architectures.vae(**SMALL_VAE, latent_channels=16, use_quant_conv=False, use_post_quant_conv=False),
-        6,
-        4,
-    ),
-    "safety_checker": lambda _: safety_checker(architectures.safety_checker(), 6, 4),
-    "text_projection": projection,
-}
+from tests.convert.cases import ATTENTION, DENOISERS, OTHERS, TARGETS, VARIANTS, small_blocks, stand_ins
 
 
 @pytest.fixture(autouse=True)
-def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Networks this small have their weights stood in for, too."""
-    monkeypatch.setattr(program, "STAND_IN_ABOVE", 40)
-
-
-@pytest.fixture
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """64 queries are more than a block, and no multiple of it."""
-    monkeypatch.setattr(attention, "QUERY_BLOCK", 48)
+def _stand_ins() -> Iterator[None]:
+    with stand_ins():
+        yield
 
 
 def accuracy(source: Source, package: Path, target: Target) -> float:
@@ -129,18 +38,17 @@ def accuracy(source: Source, package: Path, target: Target) -> float:
     return measure(source, package)
 
 
-@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("implementation", ATTENTION)
 @pytest.mark.parametrize("kind", DENOISERS)
 def test_denoisers(kind: str, implementation: Attention, target: Target, tmp_path: Path) -> None:
     build, wrap = DENOISERS[kind]
-    source = wrap(rearrange(build(), implementation))
-    assert source.role == kind.partition(" ")[0]
-    original = wrap(build())
     package = tmp_path / "network.mlpackage"
-    assert accuracy(source, package, target) >= 70
-    assert measure(original, package) >= 70
+    with small_blocks():
+        source = wrap(rearrange(build(), implementation))
+        assert source.role == kind.partition(" ")[0]
+        assert accuracy(source, package, target) >= 70
+    assert measure(wrap(build()), package) >= 70
 
 
 @pytest.mark.parametrize("kind", VARIANTS)
