@@ -29,6 +29,9 @@ STAND_IN_ABOVE = 2048
 """Matrices and kernels with more elements are stood in for. Smaller ones are constants like any other,
 and so are vectors: they are small, and coremltools computes with those of norms."""
 
+NEGLIGIBLE = 2.0**-24
+"""The smallest positive float16, which beside 1 is nothing in float32 either."""
+
 _FIRST_CODE = 0x0400
 """The bits of the smallest normal float16: codes from here on survive the way to float16 and back."""
 
@@ -92,6 +95,8 @@ def trace(source: Source, target: Target, precision: ComputePrecision) -> Progra
         if precision == "fp16":
             pipeline.insert_pass(pipeline.passes.index("common::add_fp16_cast"), "sdtui::cast_to_fp16")
         pipeline.insert_pass(0, "sdtui::recognise_stand_ins")
+        made = pipeline.passes.index("common::fuse_elementwise_to_batchnorm")
+        pipeline.insert_pass(made + 1, "sdtui::scale_exactly")
         program = ct.convert(
             traced,
             convert_to="milinternal",
@@ -231,8 +236,19 @@ def _register_passes() -> Mapping[str, Any]:
             parameter, shape = self.codes.get(float(value.flat[0]), (None, ()))
             if shape == value.shape:
                 named = _stand_in(parameter, value.shape, np.asarray(value.flat[0]))
-                operation.outputs[0]._sym_val.val = named
-                operation.val._sym_val.val = named
+                _set_constant(operation, named)
+
+    class scale_exactly(AbstractGraphPass):  # type: ignore[misc]  # noqa: N801
+        """Take the epsilon from where coremltools made a batch norm of a scale and a shift.
+
+        It leaves 1e-5 beside a variance of 1, so that each group norm comes out 5e-6 too small.
+        """
+
+        def apply(self, program: Any) -> None:
+            for function in program.functions.values():
+                for operation in function.operations:
+                    if operation.op_type == "batch_norm" and (operation.variance.val == 1).all():
+                        _set_constant(operation.epsilon.op, np.float32(NEGLIGIBLE))
 
     class cast_to_fp16(ct.transform.FP16ComputePrecision):  # type: ignore[misc, name-defined]  # noqa: N801
         """coremltools' pass; it looks for values too large for float16 everywhere but in stand-ins."""
@@ -246,10 +262,15 @@ def _register_passes() -> Mapping[str, Any]:
                 return False
             return bool(ct.transform.FP16ComputePrecision.fp16_overflow(operation))
 
-    passes = {"recognise_stand_ins": recognise_stand_ins, "cast_to_fp16": cast_to_fp16}
+    passes = {each.__name__: each for each in (recognise_stand_ins, scale_exactly, cast_to_fp16)}
     for each in passes.values():
         register_pass(namespace="sdtui")(each)
     return passes
+
+
+def _set_constant(operation: Any, value: Array | np.float32) -> None:
+    operation.outputs[0]._sym_val.val = value
+    operation.val._sym_val.val = value
 
 
 def _flat(value: Any) -> tuple[Any, ...]:
