@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from sdtui.bundle import Bundle, locate
-from sdtui.doctor.golden import OTHER_WAY, REQUEST, SAME_WAY, Order, Outcome
+from sdtui.doctor.golden import OTHER_WAY, REQUEST, SAME_WAY, Order, Outcome, _compared
 from sdtui.doctor.golden_process import run
 from sdtui.doctor.golden_record import EQUAL, Agreement, Remembered, Surroundings
 from sdtui.request import Precision
@@ -74,6 +74,22 @@ def test_a_model_that_changed_is_noticed(
     note.write_text(json.dumps(known))
     ran = sdtui("doctor")
     assert "(24B83) -> " in ran.out, "an update since calls for a new look, with no computing"
+
+
+def test_an_update_that_breaks_a_model_is_named(tmp_path: Path) -> None:
+    """Nothing in the model changed, the system did: that is what the person is told, and what to do."""
+    then = Surroundings(os="macOS 15.1", build="24B83", cpu="Apple M2", versions={"torch": "2.12"})
+    now = Surroundings(os="macOS 15.2", build="24C101", cpu="Apple M2", versions={"torch": "2.12"})
+    known = Remembered(
+        model="tiny", hash="0", compute_units="cpu-and-ne", precision="auto", runtime="coreml cpu-and-ne",
+        surroundings=then, made="2026-11-01T10:00:00", checked="2026-11-21T10:00:00", checked_in=now,
+        agreement=Agreement(9.0, 12.0),
+    )  # fmt: skip
+    after = Outcome(runtime="coreml cpu-and-ne", seconds=3.0, agreements={"past": Agreement(9.0, 12.0)})
+    finding = _compared("tiny cpu-and-ne auto", known, after, tmp_path / "kept.npz")
+    assert (finding.level, finding.subject) == ("problem", "tiny cpu-and-ne auto")
+    assert "an update broke this model: system macOS 15.1 (24B83) -> macOS 15.2 (24C101)" in finding.told
+    assert "choose other compute units or precision" in finding.remedy
 
 
 def test_the_same_model_is_equal_to_its_past_and_close_in_another_precision(tmp_path: Path) -> None:
