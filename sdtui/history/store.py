@@ -165,6 +165,17 @@ class History:
         }
         return [known[identity] for identity in identities if identity in known]
 
+    def peak(self, model: str, size: tuple[int, int], latest: int = 20) -> int | None:
+        """The most bytes that one of the ``latest`` pictures of a model in this size has taken."""
+        with self._explained(), self._lock:
+            (peak,) = self._connection.execute(
+                "SELECT max(peak_memory_bytes) FROM (SELECT peak_memory_bytes FROM picture"
+                " WHERE json_extract(origin, '$.model') = ? AND width = ? AND height = ?"
+                " ORDER BY id DESC LIMIT ?)",
+                (model, *size, latest),
+            ).fetchone()
+        return None if peak is None else int(peak)
+
     def get(self, identity: int) -> PictureRecord | None:
         """The picture with this id, if there is one."""
         return next(iter(self._select("WHERE id = ?", identity)), None)

@@ -127,7 +127,7 @@ class Studio(App[None]):
         self._saving: Timer | None = None
         self._furnished = False
         self._early_keys: list[events.Key] | None = []
-        self._offered: tuple[bool, bool] | None = None
+        self._offered: object = None
         self.register_theme(THEME)
         self._wanted_keymap = settings.keymap
         self.theme = settings.theme if settings.theme in self.available_themes else NAME
@@ -201,7 +201,7 @@ class Studio(App[None]):
         image = self.pictures.of(session.shown) if session.shown else None
         if image or not session.shown:
             self.create.show_image(image, passing=isinstance(session.shown, Preview))
-        offered = session.engine.idle, session.can_retry
+        offered = session.engine.idle, session.can_retry, session.engine.link
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
@@ -227,6 +227,7 @@ class Studio(App[None]):
         """Have the session written down, and the prompt counted."""
         self.reader.remember(self.session.remembered())
         self.reader.count_tokens(self.session.draft)
+        self.reader.forecast(self.session.draft, self.models)
 
     # ---- commands ---------------------------------------------------------------------------
 
@@ -236,17 +237,7 @@ class Studio(App[None]):
             return self._furnished and not isinstance(self.screen, ModalScreen)
         if action in ("open", "screen"):
             return self._furnished and self.screen is self.create
-        return self.offers(action)
-
-    def offers(self, action: str) -> bool | None:
-        """The same, whatever may lie above the main screen at this moment."""
-        match action:
-            case "stop":
-                return not self.session.engine.idle or None
-            case "retry":
-                return self.session.can_retry or None
-            case _:
-                return True
+        return commands.usable(action, self.session)
 
     def _after_typing(self, act: Callable[[], None]) -> None:
         """Act on everything that was typed: a command's key overtakes the letters before it, which
@@ -285,6 +276,9 @@ class Studio(App[None]):
 
     def action_stop(self) -> None:
         self.ask(self.session.stop)
+
+    def action_unload(self) -> None:
+        self.ask(self.session.unload)
 
     def action_lock_seed(self) -> None:
         draft = self.session.draft
@@ -370,6 +364,7 @@ class Studio(App[None]):
     @on(messages.ImageLoaded)
     @on(messages.ThumbnailsLoaded)
     @on(messages.SheetWritten)
+    @on(messages.PeakForecast)
     @on(messages.TokensCounted)
     @on(messages.Found)
     @on(messages.Forecasted)

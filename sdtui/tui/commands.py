@@ -7,6 +7,8 @@ from typing import Literal
 import msgspec
 from textual.binding import Binding, BindingType
 
+from sdtui.tui.session import Session
+
 
 class Command(msgspec.Struct, frozen=True):
     """One thing to do. ``id`` is its name in a keymap, ``action`` the app's action.
@@ -128,6 +130,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("model", "", "screen('model')", "model details", "See everything known of the model"),
     Command("log", "", "screen('log')", "log", "Read what the engine has written down"),
+    Command("unload", "alt+u", "unload", "unload", "Take the model out of memory until the next picture"),
     Command("lock-seed", "", "lock_seed", "lock seed", "Keep the seed, or draw one for each picture"),
     Command("undo-settings", "alt+z", "undo_settings", "undo settings", "Take a change of the settings back"),
     Command("redo-settings", "alt+y", "redo_settings", "redo settings", "Make that change again"),
@@ -147,3 +150,16 @@ COMMANDS: tuple[Command, ...] = (
 BY_ID = {command.id: command for command in COMMANDS}
 BINDINGS: list[BindingType] = [command.binding for command in COMMANDS if command.keys]
 PALETTE_ONLY = frozenset(command.id for command in COMMANDS if not command.keys)
+
+
+def usable(action: str, session: Session) -> bool | None:
+    """Whether a command has something to do now; None where it has not, but help still lists it."""
+    match action:
+        case "stop":
+            return not session.engine.idle or None
+        case "unload":
+            return (session.engine.link == "on" and session.engine.idle) or None
+        case "retry":
+            return session.can_retry or None
+        case _:
+            return True

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from sdtui.errors import SdtuiError
 from sdtui.settings import places
+from sdtui.tui.draft import Draft
 from sdtui.tui.figures import size_on_disk
+from sdtui.tui.memory_forecast import Forecast, estimated
 from sdtui.tui.session import Picture
 from sdtui.tui.widgets.library import Model
 
@@ -92,6 +94,21 @@ def models() -> tuple[Model, ...]:
         )
         for bundle in installed()
     )
+
+
+def forecast(draft: Draft, model: Model) -> Forecast:
+    """What the draft's next picture will take of the memory. Raises HistoryError."""
+    from sdtui.history import History
+
+    width, height = (
+        round((pixels or own) * draft.upscale)
+        for pixels, own in ((draft.width, model.width), (draft.height, model.height))
+    )
+    with History(places().history_file) as history:
+        peak = history.peak(model.reference, (width, height))
+    if peak is not None:
+        return Forecast(peak, measured=True)
+    return estimated(model.size, width, height)
 
 
 def model_facts(model: str | None) -> list[tuple[str, str]]:

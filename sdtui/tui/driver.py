@@ -48,13 +48,13 @@ class StudioDriver(LinuxDriver):
         self.attrs_before = self._opening.settings  # Textual found the quiet ones
         self._projector.open(self.write, self.fileno)
 
-    def stop_application_mode(self) -> None:
-        self._disable_mouse_support()
-        self._projector.close()
-        self.flush()
-        dialogue = self._opening.dialogue
-        dialogue.settle(min(FAREWELL_SECONDS, dialogue.patience(FAREWELL_SECONDS)))
-        super().stop_application_mode()
+    def disable_input(self) -> None:
+        if self._key_thread is not None and self._key_thread.is_alive():
+            self._disable_mouse_support()
+            self._projector.close()
+            dialogue = self._opening.dialogue
+            dialogue.settle(dialogue.patience(FAREWELL_SECONDS))
+        super().disable_input()
 
     def run_input_thread(self) -> None:
         """Read the keyboard: answers to the projector, everything else to Textual."""

@@ -24,7 +24,7 @@ from sdtui.engine.protocol import (
 )
 from sdtui.request import GenerationRequest
 
-Link = Literal["starting", "on", "lost"]
+Link = Literal["starting", "on", "lost", "asleep"]
 TRACE = 120
 """Memory readings kept for the graph: a minute, at two a second."""
 
@@ -32,7 +32,8 @@ TRACE = 120
 class EngineView(msgspec.Struct, frozen=True):
     """The engine as seen from here.
 
-    ``link`` is the connection; the engine is ``lost`` when it went away or did not come. ``jobs`` are
+    ``link`` is the connection; the engine is ``lost`` when it went away or did not come, ``asleep`` when
+    it was ended to free its memory. ``jobs`` are
     those not done yet, in their order; the ones not sent yet are among them; so are ``conversions``.
     ``trace`` holds the engine's resident bytes over time.
     """
@@ -92,6 +93,10 @@ class EngineView(msgspec.Struct, frozen=True):
     def disconnected(self) -> EngineView:
         """The engine is gone, and with it every job."""
         return replace(self, link="lost", warmth="cold", runtime=None, memory=None, jobs=(), conversions=())
+
+    def ended(self) -> EngineView:
+        """The engine is gone as it was asked to; the next job starts it again."""
+        return replace(self.disconnected(), link="asleep")
 
     def hear(self, message: EngineMessage) -> EngineView:
         """The view after a message."""

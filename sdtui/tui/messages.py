@@ -13,6 +13,7 @@ from sdtui.diffusion.events import Step
 from sdtui.engine.protocol import Conversion, Failure, Gauge, Progress
 from sdtui.errors import SdtuiError
 from sdtui.tui.engine_link import LinkEvent
+from sdtui.tui.memory_forecast import Forecast as MemoryForecast
 from sdtui.tui.session import Picture
 from sdtui.tui.sheet import Sheet
 from sdtui.tui.widgets.library import Model
@@ -106,6 +107,13 @@ class SheetWritten(Message):
 
 
 @dataclass
+class PeakForecast(Message):
+    """What the request as it is written will take of the memory; None where nobody knows."""
+
+    forecast: MemoryForecast | None
+
+
+@dataclass
 class TokensCounted(Message):
     """How long a prompt is."""
 
@@ -144,6 +152,7 @@ FromThread = (
     | ThumbnailsLoaded
     | PresetsRead
     | SheetWritten
+    | PeakForecast
     | TokensCounted
     | Found
     | Forecasted

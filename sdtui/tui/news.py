@@ -20,6 +20,7 @@ def take_in(studio: Studio, message: messages.FromThread) -> None:
             _hear(studio, event)
         case messages.ModelsListed(models):
             studio.models = models
+            studio.save()
         case messages.PresetsRead(presets):
             studio.presets = presets
         case messages.RecentListed(pictures):
@@ -32,6 +33,8 @@ def take_in(studio: Studio, message: messages.FromThread) -> None:
         case messages.SheetWritten(sheet, path, size):
             studio.session.show_sheet(sheet, path, size)
             studio.save()
+        case messages.PeakForecast(forecast):
+            studio.session.forecast = forecast
         case messages.TokensCounted(count, limit):
             studio.create.show_tokens(count, limit)
         case messages.Found() | messages.Forecasted():
@@ -45,7 +48,7 @@ def _hear(studio: Studio, event: LinkEvent) -> None:
     studio.session.hear(event)
     if isinstance(event, Finished | Snapshot):
         studio.reader.recent()
-    for sheet in studio.session.ready_sheets():
+    for sheet in studio.session.sheets.ready(studio.session.engine):
         studio.reader.put_together(sheet)
     if isinstance(event, Snapshot) or (isinstance(event, Conversion) and event.report):
         studio.reader.models()

@@ -9,7 +9,7 @@ import msgspec
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from sdtui.request import SCHEDULERS
-from sdtui.tui.commands import COMMANDS
+from sdtui.tui.commands import COMMANDS, usable
 
 if TYPE_CHECKING:
     from sdtui.tui.app import Studio
@@ -26,7 +26,7 @@ class Entry(msgspec.Struct, frozen=True):
 def entries(studio: Studio) -> Iterator[Entry]:
     """Everything that can be done now."""
     for command in COMMANDS:
-        if command.id != "palette" and studio.offers(command.action):
+        if command.id != "palette" and usable(command.action, studio.session):
             yield Entry(command.title, command.meaning, command.action)
     for model in studio.models:
         yield Entry(f"model: {model.title}", "Use this model", f"use('model', {model.reference!r})")

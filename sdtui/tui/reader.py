@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +19,7 @@ from sdtui.tui.draft import Draft
 from sdtui.tui.remembered import Remembered, remember
 from sdtui.tui.session import Picture
 from sdtui.tui.sheet import Sheet, put_together
+from sdtui.tui.widgets.library import Model
 
 if TYPE_CHECKING:
     from sdtui.bundle.tokenizer import Tokenizer
@@ -107,6 +108,13 @@ class Reader:
             return messages.TokensCounted(tokens.count, tokens.limit)
 
         self._background.do(count)
+
+    def forecast(self, draft: Draft, models: Sequence[Model]) -> None:
+        """Answers PeakForecast."""
+        model = next((each for each in models if each.reference == (draft.model or "starter")), None)
+        self._background.do(
+            lambda: self._deliver(messages.PeakForecast(disk.forecast(draft, model) if model else None))
+        )
 
     def remember(self, remembered: Remembered) -> None:
         """Write it down for the next run."""

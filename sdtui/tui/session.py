@@ -19,6 +19,7 @@ from sdtui.engine.protocol import (
     Failed,
     Failure,
     Finished,
+    Stop,
     Submit,
 )
 from sdtui.errors import SdtuiError
@@ -29,10 +30,12 @@ from sdtui.tui.converting import verdict
 from sdtui.tui.draft import Draft, draft_of
 from sdtui.tui.engine_link import Connected, Connecting, LinkEvent, Lost
 from sdtui.tui.engine_view import EngineView
+from sdtui.tui.figures import gigabytes
+from sdtui.tui.memory_forecast import Forecast
 from sdtui.tui.prompts import PromptWalk
 from sdtui.tui.remembered import Remembered
 from sdtui.tui.settings_undo import SettingsUndo
-from sdtui.tui.sheet import Sheet
+from sdtui.tui.sheet import Sheet, Sheets
 
 Wanted = TypeVar("Wanted", bound=Submit | Convert)
 
@@ -80,10 +83,12 @@ class Session:
         self.undo = SettingsUndo()
         self.seen = remembered.seen
         self.conversion: ConversionDraft = remembered.conversion
-        self.sheets: tuple[Sheet, ...] = remembered.sheets
+        self.sheets = Sheets(remembered.sheets)
         self._sheets_shown = 0
+        self._unloading = False
         self.converted: ConversionReport | None = None
         self.engine = EngineView()
+        self.forecast: Forecast | None = None
         self.recent: tuple[Picture, ...] = ()
         self.unseen: frozenset[int] = frozenset()
         self.opened: Picture | None = None
@@ -156,17 +161,8 @@ class Session:
         request = request.seeded().replace(count=1)
         cells = (picture for cell in crossed(request, x, y) for picture in pictures(cell))
         wanted = tuple(map(_job_for, cells))
-        self.sheets += (Sheet(request, x, y, tuple(each.job for each in wanted)),)
+        self.sheets.add(Sheet(request, x, y, tuple(each.job for each in wanted)))
         return self._submit(wanted)
-
-    def ready_sheets(self) -> tuple[Sheet, ...]:
-        """The sheets whose pictures are all made, or will not be; each is told once."""
-        if self.engine.link != "on" or self.engine.memory is None:
-            return ()
-        busy = {job.job for job in self.engine.jobs}
-        ready = tuple(sheet for sheet in self.sheets if not busy & set(sheet.jobs))
-        self.sheets = tuple(sheet for sheet in self.sheets if sheet not in ready)
-        return ready
 
     def show_sheet(self, sheet: Sheet, path: str, size: tuple[int, int]) -> None:
         """A sheet is on disk."""
@@ -204,6 +200,13 @@ class Session:
         """Stop the running picture, or the next one when none runs yet; without pictures, the conversion."""
         job = self.engine.running or next(iter(self.engine.waiting), None) or self.engine.converting
         return [Cancel(job.job)] if job else []
+
+    def unload(self) -> list[Stop]:
+        """Have the engine give all its memory back; it is not asked while it has something to do."""
+        if self.engine.link != "on" or not self.engine.idle:
+            return []
+        self._unloading = True
+        return [Stop()]
 
     # ---- hearing from it --------------------------------------------------------------------
 
@@ -257,6 +260,13 @@ class Session:
                 self._retry += (_conversion_for(conversion.request),)
 
     def _lose(self, failure: Failure) -> None:
+        if self._unloading and self.engine.idle:
+            freed = self.engine.memory.engine if self.engine.memory else 0
+            self.engine = self.engine.ended()
+            self.notice = Notice(f"unloaded: {gigabytes(freed).strip()} GB are free again")
+            self._unloading = False
+            return
+        self._unloading = False
         lost, conversions = self.engine.jobs, self.engine.conversions
         self.engine = self.engine.disconnected()
         self.preview = None
@@ -351,7 +361,7 @@ class Session:
             prompts=self.walk.earlier,
             seen=self.seen,
             conversion=self.conversion,
-            sheets=self.sheets,
+            sheets=self.sheets.waiting,
         )
 
     def goodbye(self, handed_over: bool) -> str:

@@ -13,6 +13,7 @@ from sdtui.files import create_numbered, reason
 from sdtui.request import GenerationRequest
 from sdtui.settings import places
 from sdtui.tui.axes import Axis
+from sdtui.tui.engine_view import EngineView
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,6 +26,26 @@ class Sheet(msgspec.Struct, frozen=True):
     x: Axis
     y: Axis
     jobs: tuple[str, ...]
+
+
+class Sheets:
+    """The sheets that wait for their pictures."""
+
+    def __init__(self, waiting: tuple[Sheet, ...]) -> None:
+        self.waiting = waiting
+
+    def add(self, sheet: Sheet) -> None:
+        """One more."""
+        self.waiting += (sheet,)
+
+    def ready(self, engine: EngineView) -> tuple[Sheet, ...]:
+        """Those whose pictures are all made, or will not be; each is told once."""
+        if engine.link != "on" or engine.memory is None:  # its jobs are not known
+            return ()
+        busy = {job.job for job in engine.jobs}
+        ready = tuple(sheet for sheet in self.waiting if not busy & set(sheet.jobs))
+        self.waiting = tuple(sheet for sheet in self.waiting if sheet not in ready)
+        return ready
 
 
 class SheetError(SdtuiError):

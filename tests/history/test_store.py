@@ -152,6 +152,28 @@ def test_a_history_of_the_first_version_keeps_its_pictures(tmp_path: Path) -> No
         assert [(each.request.prompt, each.favourite) for each in history.recent()] == [("old", False)]
 
 
+def test_the_most_memory_of_a_model_and_size_is_that_of_its_latest_pictures(tmp_path: Path) -> None:
+    with History(tmp_path / "history.sqlite") as history:
+        for peak, size in ((9, (64, 48)), (5, (64, 48)), (7, (64, 64)), (4, (64, 48))):
+            history.add(
+                path=tmp_path / "a.png",
+                origin=Origin(
+                    request=GenerationRequest(prompt="a", seed=1),
+                    model="starter",
+                    model_hash="0",
+                    runtime="portable",
+                    version="1",
+                ),
+                size=size,
+                seconds={},
+                peak_memory_bytes=peak,
+            )
+        assert history.peak("starter", (64, 48)) == 9
+        assert history.peak("starter", (64, 48), latest=2) == 5
+        assert history.peak("starter", (512, 512)) is None
+        assert history.peak("other", (64, 48)) is None
+
+
 def test_several_processes_add_at_once(tmp_path: Path) -> None:
     file = tmp_path / "history.sqlite"
     program = (

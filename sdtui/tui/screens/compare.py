@@ -40,6 +40,8 @@ class Compare(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "choose(0)", "choose the left one", id="compare.left"),
         Binding("right", "choose(1)", "choose the right one", id="compare.right"),
+        Binding("up", "scroll(-1)", "differences above", id="compare.up"),
+        Binding("down", "scroll(1)", "differences below", id="compare.down"),
         Binding("space", "alone", "show one at a time, or both", id="compare.alone"),
         Binding("enter", "take", "take the chosen one's request into the editor", id="compare.take"),
         Binding("escape,f3,equals_sign", "dismiss", "close", id="compare.close"),
@@ -58,7 +60,7 @@ class Compare(Screen[None]):
                 with Vertical(classes="side", id=f"side-{index}"):
                     yield Static(classes="head")
                     yield Canvas(self._depth, id=f"picture-{index}")
-        with VerticalScroll(id="differences"):
+        with VerticalScroll(id="differences", can_focus=False):
             yield Static(_differences(*self._pair))
         yield KeyHints(HINTS)
 
@@ -98,6 +100,9 @@ class Compare(Screen[None]):
             self.query_one(f"#side-{side} .head", Static).update(
                 Content.styled(text, "bold $accent" if chosen else "$foreground-muted")
             )
+
+    def action_scroll(self, by: int) -> None:
+        self.query_one("#differences").scroll_relative(y=by, animate=False)
 
     def action_alone(self) -> None:
         self.toggle_class("-alone")

@@ -107,7 +107,10 @@ class Create(Screen[None]):
         self.query_one(RequestPanel).view = RequestView(
             draft, _size(draft, current), compared, session.opened
         )
-        self.query_one(MemoryGauge).engine = session.engine
+        gauge = self.query_one(MemoryGauge)
+        gauge.engine, gauge.forecast = session.engine, session.forecast
+        gauge.weights = current.size if current else None
+        gauge.unload_key = self.key_of("unload")
         self.query_one(RecentStrip).show(session.recent, session.unseen, session.opened, session.marked)
         self._prompt.offer(session.suggestion)
         self._prompt.compare(compared.prompt if compared else None)

@@ -21,6 +21,8 @@ def light(engine: EngineView, lit: bool) -> tuple[str, str]:
     match engine.link, engine.warmth:
         case "lost", _:
             return "✗", "gone"
+        case "asleep", _:
+            return "○", "asleep"
         case "starting", _:
             return "●" if lit else "○", "starting"
         case _, "loading":

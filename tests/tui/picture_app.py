@@ -1,0 +1,117 @@
+"""A small app around one canvas, for a terminal to show: ``python -m tests.tui.picture_app [PROTOCOL]``.
+
+f1 opens a dialog, escape closes it; f2 shows the next picture, f3 twenty previews and a picture, f4
+changes a label, f5 shows a notice over the picture; ctrl+q ends it, and it says what was typed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import ClassVar, cast, get_args
+
+from PIL import Image
+from rich.console import RenderableType
+from textual.app import App, ComposeResult
+from textual.binding import BindingType
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Input, Label
+
+from sdtui.settings import TerminalImages
+from sdtui.terminal.capabilities import colour_depth
+from sdtui.terminal.opening import Opening, open_terminal
+from sdtui.tui.driver import StudioDriver
+from sdtui.tui.projector import Projector, written
+from sdtui.tui.widgets.canvas import Canvas
+
+COLOURS = ("red", "green", "blue", "yellow")
+
+
+class Dialog(ModalScreen[None]):
+    """Something in front."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [("escape", "dismiss", "close")]
+
+    def compose(self) -> ComposeResult:
+        yield Label("DIALOG")
+
+
+class PictureApp(App[None]):
+    """A picture above a line to type in."""
+
+    CSS = "Canvas { height: 1fr } Input { dock: bottom } Label { dock: top }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ("f1", "dialog", "dialog"),
+        ("f2", "next", "next"),
+        ("f3", "previews", "previews"),
+        ("f4", "label", "label"),
+        ("f5", "notice", "notice"),
+    ]
+
+    def __init__(self, opening: Opening, wanted: TerminalImages) -> None:
+        super().__init__(driver_class=StudioDriver)
+        self.opening = opening
+        self._depth = colour_depth(os.environ, self.console.color_system)
+        self.projector = Projector(opening.dialogue, wanted, self._depth)
+        self._number = 0
+        self.typed = ""
+
+    def compose(self) -> ComposeResult:
+        yield Label("0", id="label")
+        yield Canvas(self._depth, id="canvas")
+        line = Input(id="line")
+        line.cursor_blink = False
+        yield line
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+        self.action_next()
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        super()._display(screen, renderable)
+        self.projector.displayed(written(renderable))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.typed = event.value
+
+    def action_dialog(self) -> None:
+        self.push_screen(Dialog())
+
+    def action_next(self) -> None:
+        self._number += 1
+        image = Image.linear_gradient("L").convert("RGB")
+        image.paste(COLOURS[self._number % 4], (64, 64, 192, 192))
+        self.query_one(Canvas).show(image)
+
+    def action_previews(self) -> None:
+        for step in range(20):
+            self.set_timer(0.05 * step, self._preview)
+        self.set_timer(1.1, self.action_next)
+
+    def _preview(self) -> None:
+        self.query_one(Canvas).show(Image.effect_noise((64, 64), 90).convert("RGB"), passing=True)
+
+    def action_label(self) -> None:
+        self.query_one("#label", Label).update(str(self._number))
+
+    def action_notice(self) -> None:
+        self.notify("NOTICE", timeout=60)
+
+
+def main() -> None:
+    """Run it, and print what was typed."""
+    wanted = sys.argv[1] if len(sys.argv) > 1 else "auto"
+    assert wanted in get_args(TerminalImages)
+    opening = open_terminal(os.environ)
+    assert opening is not None
+    opening.listen(0)
+    app = PictureApp(opening, cast(TerminalImages, wanted))
+    try:
+        app.run()
+    finally:
+        opening.close()
+    print(f"TYPED {app.typed!r} SHOWN {app.projector.choice.protocol}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
