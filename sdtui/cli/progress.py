@@ -49,11 +49,26 @@ def report_on(jobs: Collection[str], *, as_json: bool) -> Iterator[Report]:
 class Silence:
     """Nobody looks at how far it is."""
 
+    def __init__(self) -> None:
+        self._notes = Notes()
+
     def hear(self, message: JobMessage) -> None:
         """Say only what the picture does not show by itself."""
         match message:
-            case Progress(event=Blocked() as blocked):
-                print("note:", blocked.note, file=sys.stderr)
+            case Progress(event=Blocked() | Encoding() as event):
+                self._notes.say(event.note)
+
+
+class Notes:
+    """Sentences for the person, each said once, however many pictures it is about."""
+
+    def __init__(self) -> None:
+        self._said = {""}
+
+    def say(self, note: str) -> None:
+        if note not in self._said:
+            self._said.add(note)
+            print("note:", note, file=sys.stderr)
 
 
 class EventLines:
@@ -92,6 +107,7 @@ class Bar:
     def __init__(self, numbers: dict[str, int]) -> None:
         self._numbers = numbers
         self._bar: rich.progress.Progress | None = None
+        self._notes = Notes()
 
     def hear(self, message: JobMessage) -> None:
         match message:
@@ -99,9 +115,9 @@ class Bar:
                 if self._numbers[message.job] == 1:
                     self._show(message.job, f"waiting, {ahead} ahead" if ahead else "starting", None)
             case Progress(event=event):
-                if isinstance(event, Loading | Blocked) and event.note:
+                if isinstance(event, Loading | Encoding | Blocked) and event.note:
                     self.close()
-                    print("note:", event.note, file=sys.stderr)
+                    self._notes.say(event.note)
                 self._show(message.job, stage(event), event if isinstance(event, Step) else None)
             case _:
                 self.close()

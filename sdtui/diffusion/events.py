@@ -36,7 +36,12 @@ class Loading(msgspec.Struct, frozen=True, tag="loading"):
 
 
 class Encoding(msgspec.Struct, frozen=True, tag="encoding"):
-    """The prompts are on their way through the text encoder."""
+    """The prompts are on their way through the text encoder.
+
+    ``note`` is a sentence for the person: which of their words do not fit, and are not read.
+    """
+
+    note: str = ""
 
 
 class Step(msgspec.Struct, frozen=True, tag="step"):

@@ -164,7 +164,7 @@ class Pipeline:
         clock = _Clock(self._residence)
         self._invite(request, on_event, cancelled)
 
-        on_event(Encoding())
+        on_event(Encoding(crew.note))
         players = [(each, conditioned(each, request, guided=crew.guided)) for each in crew.families]
         walk = legs(request, self._scheduler(request), players)
         text = clock.lap()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sdtui.cli.progress import Bar, stage
-from sdtui.diffusion.events import Loading, PipelineEvent
+from sdtui.cli.progress import Bar, Silence, stage
+from sdtui.diffusion.events import Encoding, Loading, PipelineEvent
 from sdtui.engine.protocol import Memory, Progress
 
 MEMORY = Memory(engine=1, engine_peak=1, machine=1, machine_total=2)
@@ -32,3 +32,10 @@ def test_a_note_is_a_line_that_stays(capsys: pytest.CaptureFixture[str]) -> None
     bar.hear(Progress("a", Loading("unet", 2, 3, note="the GPU is used instead"), MEMORY))
     bar.close()
     assert "note: the GPU is used instead\n" in capsys.readouterr().err
+
+
+def test_what_is_cut_off_is_told_once_for_all_pictures(capsys: pytest.CaptureFixture[str]) -> None:
+    silence = Silence()
+    for note in ("", "the prompt is cut off", "the prompt is cut off"):
+        silence.hear(Progress("a", Encoding(note), MEMORY))
+    assert capsys.readouterr() == ("", "note: the prompt is cut off\n")

@@ -22,6 +22,7 @@ from sdtui.convert.networks.unet import unet as unet_source
 from sdtui.convert.source import Source
 from sdtui.diffusion.checking import check
 from sdtui.diffusion.errors import DiffusionError
+from sdtui.diffusion.events import Encoding, PipelineEvent
 from sdtui.diffusion.pipeline import Pipeline
 from sdtui.diffusion.prompt.checking import check_prompts
 from sdtui.diffusion.prompt.conditioning import encode
@@ -196,6 +197,22 @@ def test_a_long_picture(
     assert decibels(long_pipeline.generate(request).image, theirs) >= 50
     short = long_pipeline.generate(request.replace(prompt=" ".join(words[:14]))).image
     assert decibels(short, theirs) < 50
+
+
+def test_words_that_do_not_fit_are_told(
+    pipeline: Pipeline, long_pipeline: Pipeline, request_: GenerationRequest
+) -> None:
+    request = request_.replace(prompt=LONG, negative_prompt="(pear:1.2) " * 15, steps=1)
+    told: list[PipelineEvent] = []
+    pipeline.generate(request, told.append)
+    long_pipeline.generate(request, told.append)
+    assert [event for event in told if isinstance(event, Encoding)] == [
+        Encoding(
+            "the prompt is cut off after 14 tokens: red apple on a blue pear; "
+            "the negative prompt is cut off after 14 tokens: pear"
+        ),
+        Encoding(""),
+    ]
 
 
 def test_a_picture_with_clip_skip(

@@ -12,6 +12,7 @@ from sdtui.diffusion.families.stable_diffusion import StableDiffusion
 from sdtui.diffusion.families.stable_diffusion_3 import StableDiffusion3
 from sdtui.diffusion.families.stable_diffusion_xl import StableDiffusionXL, StableDiffusionXLRefiner
 from sdtui.diffusion.parts import denoiser, inputs, picture_size, refined, token_chunks
+from sdtui.diffusion.prompt.truncation import cut_off
 from sdtui.diffusion.text import T5Encoder, TextEncoder
 from sdtui.request import GenerationRequest
 from sdtui.runtime import Array, Network
@@ -24,11 +25,13 @@ class Cast:
     """Who makes a picture.
 
     ``families`` take over from one another: SDXL's base model, then its refiner, or one alone.
-    ``guided`` is whether they are guided from outside, by a negative prompt.
+    ``guided`` is whether they are guided from outside, by a negative prompt. ``note`` is for the person:
+    which words of the prompts do not fit.
     """
 
     families: tuple[Family, ...]
     guided: bool
+    note: str = ""
 
 
 def cast(
@@ -53,19 +56,20 @@ def cast(
     unet, size = network(name), picture_size(bundle, request)
     timestep_cond = _timestep_cond(request, shapes.get("timestep_cond"))
     guided = request.guidance_scale > 1 and timestep_cond is None
+    note = cut_off(request, encoders[0].tokenizer, chunks)
     match bundle.manifest.family:
         case "sdxl":
             base = StableDiffusionXL(encoders, unet, *size, timestep_cond)
             if not refined(bundle, request):
-                return Cast((base,), guided)
+                return Cast((base,), guided, note)
             refiner = StableDiffusionXLRefiner(encoders[-1], network("refiner"), *size)
-            return Cast((base, refiner), guided)
+            return Cast((base, refiner), guided, note)
         case "sd3":
             _, width, _, tokens = shapes["token_level_text_embeddings"]
             words = t5() if "text_encoder_3" in bundle.entries else None
-            return Cast((StableDiffusion3(encoders, words, unet, tokens, width),), guided)
+            return Cast((StableDiffusion3(encoders, words, unet, tokens, width),), guided, note)
         case _:
-            return Cast((StableDiffusion(encoders[0], unet, timestep_cond),), guided)
+            return Cast((StableDiffusion(encoders[0], unet, timestep_cond),), guided, note)
 
 
 def _timestep_cond(request: GenerationRequest, shape: tuple[int, ...] | None) -> Array | None:
