@@ -29,6 +29,7 @@ class Residence:
         self._open = open_
         self._needs = needs
         self._present: dict[Part, Network] = {}
+        self._ran: dict[Part, str] = {}
         self.seconds = 0.0
 
     @property
@@ -58,7 +59,15 @@ class Residence:
     def close(self) -> None:
         """Give all memory back."""
         while self._present:
-            self._present.popitem()[1].close()
+            part, network = self._present.popitem()
+            self._ran[part] = network.runtime
+            network.close()
+
+    def runtime(self, part: Part) -> str:
+        """Who runs the network, or ran it before it left."""
+        if part in self._present or part not in self._ran:
+            return self.present(part).runtime
+        return self._ran[part]
 
     def _room(self, part: Part) -> bool:
         return available_memory() >= self._needs(part)
@@ -89,7 +98,7 @@ class Resident:
 
     @property
     def runtime(self) -> str:
-        return self._residence.present(self._part).runtime
+        return self._residence.runtime(self._part)
 
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """As the network does. Raises :class:`NetworkError`, also where it cannot be loaded again."""

@@ -10,6 +10,7 @@ import pytest
 from sdtui.bundle import Bundle
 from sdtui.diffusion.pipeline import Pipeline
 from sdtui.request import GenerationRequest
+from tests.diffusion.parity.measuring import Workshop
 
 
 @pytest.fixture(scope="module")
@@ -26,3 +27,11 @@ def request_() -> GenerationRequest:
     return GenerationRequest(
         prompt="a red apple", steps=4, seed=7, compute_units="cpu-only", precision="fp32"
     )
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    """A model of each family, made when it is first asked for."""
+    made = Workshop(tmp_path_factory.mktemp("parity"))
+    yield made
+    made.close()

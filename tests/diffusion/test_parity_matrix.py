@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from sdtui.conversion import ComputePrecision
 from tests.diffusion.parity.cases import CHOSEN, Case, every_case
 from tests.diffusion.parity.measuring import LEAST, Workshop
-
-
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    made = Workshop(tmp_path_factory.mktemp("parity"))
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("case", CHOSEN, ids=str)
