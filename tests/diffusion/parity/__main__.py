@@ -16,7 +16,7 @@ import torch
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
 from sdtui.conversion import ComputePrecision
 from tests.diffusion.parity.cases import Case, every_case, tasks
@@ -49,7 +49,7 @@ def main(
 def table(family: str, found: Mapping[Case, Row]) -> Table:
     """Schedulers by tasks; what is too far off is red."""
     columns = [f"{task} {precision}" for task in tasks(family) for precision in PRECISIONS]
-    made = Table("scheduler", *columns, title=f"{family}, dB")
+    made = Table(Column("scheduler", no_wrap=True), *columns, title=f"{family}, dB")
     own = {(case.scheduler, case.task): row for case, row in found.items() if case.family == family}
     for scheduler in dict.fromkeys(scheduler for scheduler, _ in own):
         rows = [own.get((scheduler, task)) for task in tasks(family)]
