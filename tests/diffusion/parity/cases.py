@@ -9,8 +9,14 @@ from typing import Any, Literal
 from diffusers import (
     StableDiffusion3Img2ImgPipeline,
     StableDiffusion3InpaintPipeline,
+    StableDiffusionControlNetImg2ImgPipeline,
+    StableDiffusionControlNetInpaintPipeline,
+    StableDiffusionControlNetPipeline,
     StableDiffusionImg2ImgPipeline,
     StableDiffusionInpaintPipeline,
+    StableDiffusionXLControlNetImg2ImgPipeline,
+    StableDiffusionXLControlNetInpaintPipeline,
+    StableDiffusionXLControlNetPipeline,
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLInpaintPipeline,
 )
@@ -19,7 +25,7 @@ from sdtui.request import Scheduler
 from tests.diffusion.parity.models import FAMILIES
 from tests.diffusion.schedulers import DIFFUSING, FLOWING
 
-Task = Literal["text", "image", "inpaint"]
+Task = Literal["text", "image", "inpaint", "control", "control image", "control inpaint"]
 STEPS = 6
 
 
@@ -40,8 +46,14 @@ class Case:
 PIPELINES: Mapping[tuple[str, Task], Any] = {
     ("sd", "image"): StableDiffusionImg2ImgPipeline,
     ("sd", "inpaint"): StableDiffusionInpaintPipeline,
+    ("sd", "control"): StableDiffusionControlNetPipeline,
+    ("sd", "control image"): StableDiffusionControlNetImg2ImgPipeline,
+    ("sd", "control inpaint"): StableDiffusionControlNetInpaintPipeline,
     ("sdxl", "image"): StableDiffusionXLImg2ImgPipeline,
     ("sdxl", "inpaint"): StableDiffusionXLInpaintPipeline,
+    ("sdxl", "control"): StableDiffusionXLControlNetPipeline,
+    ("sdxl", "control image"): StableDiffusionXLControlNetImg2ImgPipeline,
+    ("sdxl", "control inpaint"): StableDiffusionXLControlNetInpaintPipeline,
     ("sd3", "image"): StableDiffusion3Img2ImgPipeline,
     ("sd3", "inpaint"): StableDiffusion3InpaintPipeline,
 }
@@ -50,8 +62,12 @@ PIPELINES: Mapping[tuple[str, Task], Any] = {
 KINDS: Mapping[str, str] = {
     "sd": "sd",
     "sd-v": "sd",
+    "sd-inpainting": "sd",
+    "sd+controlnets": "sd",
     "lcm": "sd",
     "sdxl": "sdxl",
+    "sdxl-inpainting": "sdxl",
+    "sdxl+controlnets": "sdxl",
     "sdxl+refiner": "sdxl",
     "sd3": "sd3",
     "sd3+t5": "sd3",
@@ -69,7 +85,13 @@ def every_case() -> Iterator[Case]:
 
 def tasks(family: str) -> tuple[Task, ...]:
     """diffusers hands a picture over from one model to the other only where it starts from text."""
-    return ("text",) if family == "sdxl+refiner" else ("text", "image", "inpaint")
+    if family == "sdxl+refiner":
+        return ("text",)
+    if family.endswith("-inpainting"):
+        return ("inpaint",)
+    if family.endswith("+controlnets"):
+        return ("control", "control image", "control inpaint")
+    return ("text", "image", "inpaint")
 
 
 TEXT_ONLY: tuple[Scheduler, ...] = ("flow-dpm++2m", "flow-unipc")
@@ -86,6 +108,8 @@ CHOSEN: tuple[Case, ...] = (
     Case("sdxl+refiner", "text", "euler-a", (_BASE, ("guidance_scale", 1.0))),
     Case("sdxl+refiner", "image", "unipc", (_BASE,)),
     Case("sdxl+refiner", "inpaint", "euler", (_BASE,)),
+    Case("sdxl+controlnets", "control", "euler"),
+    Case("sdxl+controlnets", "control inpaint", "ddim"),
     Case("sdxl+refiner", "text", "euler"),
     Case("sdxl+refiner", "text", "dpm++2m", (("negative_prompt", ""), ("refiner_start", 0.5))),
     Case("sdxl+refiner", "text", "heun"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ from sdtui.bundle import Bundle
 from sdtui.conversion import ComputePrecision
 from sdtui.convert.accuracy import psnr
 from sdtui.diffusion.pipeline import Pipeline
-from sdtui.request import GenerationRequest
+from sdtui.request import Control, GenerationRequest
 from tests.diffusion import schedulers
 from tests.diffusion.parity.cases import KINDS, PIPELINES, STEPS, Case
-from tests.diffusion.parity.models import FAMILIES, Model, bundle
+from tests.diffusion.parity.models import CONTROLNETS, FAMILIES, Model, bundle
 from tests.diffusion.pictured import photo, right_half, save
 
 LEAST: dict[ComputePrecision, float] = {"fp32": 50.0, "fp16": 35.0}
@@ -69,12 +69,18 @@ class Workshop:
         while self._pipelines:
             self._pipelines.popitem()[1].close()
 
-    def _pictures(self, case: Case) -> dict[str, str]:
-        return {name: self._files[name] for name in NEEDED[case.task]}
+    def _pictures(self, case: Case) -> dict[str, Any]:
+        pictures: dict[str, Any] = {name: self._files[name] for name in NEEDED[case.task.split()[-1]]}
+        if case.task.startswith("control"):
+            pictures["controls"] = tuple(
+                Control(name=name, image=self._files[name], weight=weight, start=start, end=end)
+                for name, weight, start, end in FOLLOWED
+            )
+        return pictures
 
     @cached_property
     def _files(self) -> dict[str, str]:
-        return save(self._folder, image=photo(), mask=right_half())
+        return save(self._folder, image=photo(), mask=right_half(), **FOLLOWED_PICTURES)
 
     def _reference(self, case: Case, request: GenerationRequest) -> Image.Image:
         if case not in self._references:
@@ -82,8 +88,12 @@ class Workshop:
         return self._references[case]
 
 
-NEEDED = {"text": (), "image": ("image",), "inpaint": ("image", "mask")}
+NEEDED = {"text": (), "control": (), "image": ("image",), "inpaint": ("image", "mask")}
 """The pictures that a task begins with, as a request calls them."""
+
+FOLLOWED = (("edges", 0.8, 0.0, 0.7), ("pose", 0.5, 0.3, 1.0))
+"""ControlNets: name, weight, start and end."""
+FOLLOWED_PICTURES = {name: photo(seed) for seed, name in enumerate(CONTROLNETS, start=1)}
 
 
 def reference(model: Model, case: Case, request: GenerationRequest) -> Any:
@@ -100,10 +110,20 @@ def reference(model: Model, case: Case, request: GenerationRequest) -> Any:
     }
     kind = PIPELINES.get((KINDS[case.family], case.task), type(model.pipeline))
     pipeline = _walking(kind, model.pipeline, model, request)
-    if case.task != "text":
+    if request.scheduler == "flow-lcm":  # SD3's pipelines let it draw noise that cannot be repeated
+        pipeline.scheduler.step = partial(pipeline.scheduler.step, generator=generator)
+    if request.image is not None:
         asked |= {"image": photo(), "strength": request.strength}
-    if case.task == "inpaint":
+    if request.mask is not None:
         asked["mask_image"] = right_half()
+    if request.controls:
+        pictures = [FOLLOWED_PICTURES[control.name] for control in request.controls]
+        asked["control_image" if request.image is not None else "image"] = pictures
+        asked |= {
+            "controlnet_conditioning_scale": [control.weight for control in request.controls],
+            "control_guidance_start": [control.start for control in request.controls],
+            "control_guidance_end": [control.end for control in request.controls],
+        }
     if (KINDS[case.family], case.task) == ("sd3", "inpaint"):
         return _decoded(pipeline, pipeline(**asked, output_type="latent").images)
     if model.refiner is None or request.refiner_start == 1:
@@ -116,7 +136,8 @@ def reference(model: Model, case: Case, request: GenerationRequest) -> Any:
 def _walking(kind: Any, pipeline: Any, model: Model, request: GenerationRequest) -> Any:
     """A pipeline of this kind with the networks of ``pipeline`` and the request's scheduler."""
     scheduler = schedulers.theirs(request.scheduler, model.scheduler_config)
-    made = kind.from_pipe(pipeline, scheduler=scheduler)
+    more = {"controlnet": list(model.controlnets.values())} if model.controlnets else {}
+    made = kind.from_pipe(pipeline, scheduler=scheduler, **more)
     made.set_progress_bar_config(disable=True)
     return made
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from diffusers import (
+    ControlNetModel,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     PNDMScheduler,
@@ -25,6 +27,7 @@ from tests.diffusion.parity import networks
 from tests.diffusion.parity.networks import TEXT, TEXT_2, made
 from tests.tiny import PIXELS, SCHEDULER_CONFIG, TOKENS
 
+CONTROLNETS = ("edges", "pose")
 CLIP_TOKENS = 77
 """SD3's transformers are made for 77 tokens of CLIP and 77 of T5."""
 XL_CONFIG = {**SCHEDULER_CONFIG, "_class_name": "EulerDiscreteScheduler", "timestep_spacing": "leading"}
@@ -36,13 +39,15 @@ _USUAL: tuple[Part, ...] = ("text-encoder", "unet", "vae-decoder", "vae-encoder"
 class Model:
     """``pipeline`` is diffusers' for text to image, ``refiner`` its second one where there is one.
 
-    ``call`` is what every call of the pipelines is given, ``parts`` what is converted (None: the usual).
+    ``call`` is what every call of the pipelines is given, ``parts`` what is converted (None: the usual),
+    ``controlnets`` what is converted with it and by which names.
     """
 
     pipeline: Any
     refiner: Any = None
     call: Mapping[str, Any] = field(default_factory=dict)
     parts: tuple[Part, ...] | None = None
+    controlnets: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def scheduler_config(self) -> dict[str, Any]:
@@ -77,7 +82,17 @@ def lcm(folder: Path) -> Model:
     return sd(folder, time_cond_proj_dim=32)
 
 
-def sdxl(folder: Path) -> Model:
+def sd_inpainting(folder: Path) -> Model:
+    """Stable Diffusion's inpainting model, whose UNet is shown the mask and the picture too."""
+    return sd(folder, channels=9)
+
+
+def sd_controlled(folder: Path) -> Model:
+    """Stable Diffusion with two ControlNets."""
+    return replace(sd(folder), controlnets=_controlnets(lambda: networks.controlnet(TEXT)))
+
+
+def sdxl(folder: Path, channels: int = 4) -> Model:
     """The base model of SDXL."""
     tokenizers = [
         networks.clip_tokenizer(folder / name, TOKENS, pad)
@@ -89,11 +104,26 @@ def sdxl(folder: Path) -> Model:
         text_encoder_2=made(lambda: networks.clip(tokenizers[1], TEXT_2, projection=True)),
         tokenizer=tokenizers[0],
         tokenizer_2=tokenizers[1],
-        unet=made(lambda: networks.xl_unet(TEXT + TEXT_2, TEXT_2, 6)),
+        unet=made(lambda: networks.xl_unet(TEXT + TEXT_2, TEXT_2, 6, channels)),
         scheduler=EulerDiscreteScheduler.from_config(XL_CONFIG),
         add_watermarker=False,
     )
     return Model(pipeline)
+
+
+def sdxl_inpainting(folder: Path) -> Model:
+    """SDXL's inpainting model."""
+    return sdxl(folder, 9)
+
+
+def sdxl_controlled(folder: Path) -> Model:
+    """SDXL with two ControlNets."""
+    made_for = partial(networks.xl_controlnet, TEXT + TEXT_2, TEXT_2)
+    return replace(sdxl(folder), controlnets=_controlnets(made_for))
+
+
+def _controlnets(make: Callable[[], ControlNetModel]) -> Mapping[str, ControlNetModel]:
+    return {name: made(make, seed) for seed, name in enumerate(CONTROLNETS, start=1)}
 
 
 def sdxl_refined(folder: Path) -> Model:
@@ -148,8 +178,12 @@ def sd3_t5(folder: Path) -> Model:
 FAMILIES: Mapping[str, Callable[[Path], Model]] = {
     "sd": sd,
     "sd-v": sd_v,
+    "sd-inpainting": sd_inpainting,
+    "sd+controlnets": sd_controlled,
     "lcm": lcm,
     "sdxl": sdxl,
+    "sdxl-inpainting": sdxl_inpainting,
+    "sdxl+controlnets": sdxl_controlled,
     "sdxl+refiner": sdxl_refined,
     "sd3": sd3,
     "sd3+t5": sd3_t5,
@@ -162,6 +196,11 @@ def bundle(model: Model, folder: Path, precision: ComputePrecision, **wanted: An
         wanted["refiner"] = str(_saved(model.refiner, folder / "refiner"))
     if model.parts is not None:
         wanted["networks"] = model.parts
+    if model.controlnets:
+        wanted["unet_support_controlnet"] = True
+        wanted["controlnets"] = tuple(
+            str(_saved(network, folder / name)) for name, network in model.controlnets.items()
+        )
     output = folder / f"bundle-{precision}"
     request = ConversionRequest(
         source=str(_saved(model.pipeline, folder / "base")),

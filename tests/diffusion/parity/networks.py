@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from diffusers import AutoencoderKL, SD3Transformer2DModel, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, SD3Transformer2DModel, UNet2DConditionModel
 from tokenizers import Tokenizer, pre_tokenizers, processors
 from tokenizers.models import Unigram
 from torch import nn
@@ -91,15 +91,38 @@ def unet(text: int, channels: int = 4, **options: Any) -> UNet2DConditionModel:
     return UNet2DConditionModel(**config | options)
 
 
-def xl_unet(text: int, pooled: int, numbers: int) -> UNet2DConditionModel:
+def xl_unet(text: int, pooled: int, numbers: int, channels: int = 4) -> UNet2DConditionModel:
     """SDXL's, which is told a pooled text and ``numbers`` (6, its refiner 5) about the picture's size."""
-    return unet(
-        text,
-        addition_embed_type="text_time",
-        addition_time_embed_dim=SIZE_NUMBERS,
-        projection_class_embeddings_input_dim=numbers * SIZE_NUMBERS + pooled,
-        use_linear_projection=True,
+    return unet(text, channels, **_xl(pooled, numbers))
+
+
+def controlnet(text: int, **options: Any) -> ControlNetModel:
+    """A ControlNet of :func:`unet`."""
+    return ControlNetModel(
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        mid_block_type="UNetMidBlock2D",
+        cross_attention_dim=text,
+        attention_head_dim=2,
+        norm_num_groups=8,
+        conditioning_embedding_out_channels=(4, 4, 8, 8),
+        **options,
     )
+
+
+def xl_controlnet(text: int, pooled: int) -> ControlNetModel:
+    """A ControlNet of SDXL's base model."""
+    return controlnet(text, **_xl(pooled, 6))
+
+
+def _xl(pooled: int, numbers: int) -> dict[str, Any]:
+    return {
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": SIZE_NUMBERS,
+        "projection_class_embeddings_input_dim": numbers * SIZE_NUMBERS + pooled,
+        "use_linear_projection": True,
+    }
 
 
 def mmdit(text: int, pooled: int, channels: int) -> SD3Transformer2DModel:
@@ -145,6 +168,10 @@ def made(make: Callable[[], Module], seed: int = 0) -> Module:
             module.encoder.conv_out.weight.div_(moments.std())
         elif isinstance(module, UNet2DConditionModel):
             _normalise(module.conv_out, module(*_given(module), **_more(module)).sample, 1.0)
+        elif isinstance(module, ControlNetModel):
+            for parameter in module.parameters():
+                if not parameter.any():
+                    parameter.normal_(0, 0.4)  # what it adds begins as nothing
         return module
 
 
