@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
-from sdtui.bundle.manifest import Manifest, NetworkRole
+from sdtui.bundle.manifest import Manifest, NetworkRole, Preview
 from sdtui.conversion import ConversionRequest
 from sdtui.convert.attention import rearrange
 from sdtui.convert.checkpoint.safetensors_file import release_pages
+from sdtui.convert.colours import fit_preview
 from sdtui.convert.networks.conditions import Shape
 from sdtui.convert.networks.controlnet import controlnet
 from sdtui.convert.networks.mmdit import mmdit
@@ -25,6 +27,7 @@ from sdtui.convert.opening import Opened
 from sdtui.convert.plan import NetworkPlan, Size
 from sdtui.convert.source import Source
 from sdtui.convert.words import clip_words
+from sdtui.runtime import Array
 
 CLIP_TOKENS = 77
 T5_TOKENS = 77
@@ -47,6 +50,24 @@ class Builder:
     def source(self, role: NetworkRole, size: Size) -> Source:
         """The source of ``role`` for pictures of ``size`` pixels. Raises :class:`ConversionError`."""
         return replace(self._source(role, size), release=release_pages)
+
+    def preview(self) -> Preview:
+        """What the latents of a VAE, the network here, look like."""
+        manifest = self._manifest
+        smallest = (manifest.scale, manifest.scale)
+        encoder, decoder = self.source("vae_encoder", smallest), self.source("vae_decoder", smallest)
+
+        def encode(picture: Array) -> Array:
+            mean, _log_variance = np.split(encoder.predict({"x": picture})["latent"], 2, axis=1)
+            return mean
+
+        return fit_preview(
+            encode,
+            lambda z: decoder.predict({"z": z})["image"],
+            scale=manifest.scale,
+            scaling_factor=manifest.scaling_factor,
+            shift_factor=manifest.shift_factor,
+        )
 
     def _source(self, role: NetworkRole, size: Size) -> Source:
         width, height = size

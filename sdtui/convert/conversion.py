@@ -151,9 +151,11 @@ def _assemble(workspace: Workspace, plan: Plan, request: ConversionRequest) -> N
     shutil.copytree(workspace.words, bundle)
     networks: dict[NetworkRole, NetworkEntry] = {}
     controlnets: dict[str, NetworkEntry] = {}
+    preview = plan.manifest.preview
     for network in plan.networks:
         made = workspace.made(network.key)
         assert made is not None
+        preview = made.preview or preview
         if network.name is not None:
             controlnets[network.name] = made.entries["controlnet"]
         else:
@@ -161,7 +163,9 @@ def _assemble(workspace: Workspace, plan: Plan, request: ConversionRequest) -> N
         shutil.copytree(
             workspace.converted(network.key), bundle, copy_function=_link_or_copy, dirs_exist_ok=True
         )
-    manifest: Manifest = msgspec.structs.replace(plan.manifest, networks=networks, controlnets=controlnets)
+    manifest: Manifest = msgspec.structs.replace(
+        plan.manifest, networks=networks, controlnets=controlnets, preview=preview
+    )
     content = msgspec.json.format(msgspec.json.encode(manifest)) + b"\n"
     (bundle / MANIFEST_FILE).write_bytes(content)
     if request.swift_resources:

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from sdtui.bundle.bundle import CONTROLNET_FOLDER
-from sdtui.bundle.manifest import STEMS, Manifest, NetworkEntry, NetworkRole
+from sdtui.bundle.manifest import STEMS, Manifest, NetworkEntry, NetworkRole, Preview
 from sdtui.conversion import Forecast, NetworkReport
 
 Size = tuple[int, int]
@@ -67,10 +67,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process made of one :class:`NetworkPlan`: entries of the manifest, by role, and reports."""
+    """What a process made of one :class:`NetworkPlan`: entries of the manifest, by role, and reports.
+
+    ``preview`` is what a VAE's latents look like, None for other networks.
+    """
 
     entries: dict[NetworkRole, NetworkEntry]
     reports: list[NetworkReport]
+    preview: Preview | None = None
 
 
 class Step(msgspec.Struct, frozen=True):

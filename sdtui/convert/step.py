@@ -60,6 +60,8 @@ def _make(workspace: Workspace, key: str, tell: Callable[[str, float], None]) ->
         workspace.finish_conversion(key, convert(builder, request, network, packages, tell))
     tell("comparing", 0.0)
     made = compare(builder, request, network, workspace.converted(key), workspace.entries(key), tell)
+    if "vae_decoder" in made.entries:
+        made = msgspec.structs.replace(made, preview=builder.preview())
     cost = {"seconds": round(time.monotonic() - started, 1), "peak_memory": peak_memory()}
     reports = [msgspec.structs.replace(report, **cost) for report in made.reports]
     workspace.write_made(key, msgspec.structs.replace(made, reports=reports))

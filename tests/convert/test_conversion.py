@@ -35,7 +35,7 @@ from sdtui.request import GenerationRequest
 from sdtui.runtime.portable.network import PortableNetwork
 from sdtui.spawn import environment, python
 from tests.convert.folder import save_folder
-from tests.tiny import PIXELS, TinyTorch
+from tests.tiny import CHANNELS, PIXELS, TinyTorch
 
 SMALL: tuple[Part, ...] = ("text-encoder", "vae-decoder")
 """The networks that convert quickest."""
@@ -99,6 +99,9 @@ def test_the_bundle_holds_what_was_asked_for(everything: tuple[Bundle, list[Conv
         "control_unet": 6,
         "vae_decoder": None,
     }
+    assert manifest.preview is not None
+    assert [len(row) for row in manifest.preview.matrix] == [CHANNELS] * 3
+    assert len(manifest.preview.bias) == 3
 
 
 def test_sizes_and_roles_share_their_weights_on_disk(
