@@ -11,7 +11,7 @@ from uuid import uuid4
 import typer
 
 from sdtui.bundle import Bundle, locate, reference
-from sdtui.cli import picture_options
+from sdtui.cli import picture_options, variation_options
 from sdtui.cli.errors import CommandLineError
 from sdtui.cli.output import Destination, picture_json
 from sdtui.cli.progress import report_on
@@ -35,7 +35,9 @@ def generate(
     seed: Annotated[int | None, typer.Option(metavar="N", help="Default: drawn.")] = None,
     count: Annotated[int, typer.Option(metavar="N", help="How many pictures.")] = 1,
     scheduler: Annotated[str | None, typer.Option(metavar="NAME", help="|".join(SCHEDULERS))] = None,
-    rng: Annotated[str | None, typer.Option(metavar="numpy|torch", help="Who draws the noise.")] = None,
+    rng: Annotated[
+        str | None, typer.Option(metavar="numpy|torch|nvidia", help="Who draws the noise.")
+    ] = None,
     size: Annotated[str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Default: the model's.")] = None,
     image: picture_options.Image = None,
     strength: picture_options.Strength = None,
@@ -44,6 +46,12 @@ def generate(
     control: picture_options.Controls = None,
     upscale: picture_options.Upscale = None,
     upscale_strength: picture_options.UpscaleStrength = None,
+    variation_seed: variation_options.VariationSeed = None,
+    variation_strength: variation_options.VariationStrength = None,
+    blend_prompt: variation_options.BlendPrompt = None,
+    blend: variation_options.Blend = None,
+    refiner_start: variation_options.RefinerStart = None,
+    lora: variation_options.Loras = None,
     compute_units: Annotated[str | None, typer.Option(metavar="all|cpu-only|cpu-and-gpu|cpu-and-ne")] = None,
     precision: Annotated[
         str | None, typer.Option(metavar="auto|fp32|bf16|fp16", help="Of the portable runtime.")
@@ -79,6 +87,12 @@ def generate(
         "controls": tuple(map(picture_options.control, control)) if control else None,
         "upscale": upscale,
         "upscale_strength": upscale_strength,
+        "variation_seed": variation_seed,
+        "variation_strength": variation_options.default(variation_strength, variation_seed, 0.1),
+        "blend_prompt": blend_prompt,
+        "blend": variation_options.default(blend, blend_prompt, 0.5),
+        "refiner_start": refiner_start,
+        "loras": tuple(map(variation_options.lora, lora)) if lora else None,
         "compute_units": compute_units,
         "precision": precision,
     }

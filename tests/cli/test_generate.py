@@ -86,6 +86,19 @@ def test_several_pictures_go_into_a_folder(short: list[str], tmp_path: Path) -> 
     )
 
 
+def test_variations_are_recorded_with_their_usual_strengths(short: list[str]) -> None:
+    made = sdtui(
+        *short, "--variation-seed", "8", "--blend-prompt", "pear", "--refiner-start", "0.5", "--json"
+    )
+    request = read_origin(Path(made.objects[0]["path"])).request
+    assert (request.variation_seed, request.variation_strength) == (8, 0.1)
+    assert (request.blend_prompt, request.blend, request.refiner_start) == ("pear", 0.5, 0.5)
+
+
+def test_a_lora_that_the_model_lacks_is_refused(short: list[str]) -> None:
+    sdtui(*short, "--lora", "ink:0.5").refused(1, "LoRAs", "it has none", "sdtui convert")
+
+
 def test_choices_are_drawn_and_recorded(short: list[str], cli_home: Path) -> None:
     (cli_home / "config" / "wildcards").mkdir(parents=True)
     (cli_home / "config" / "wildcards" / "fruit.txt").write_text("apple\napple\n")

@@ -29,6 +29,8 @@ def no_engine(home: Path) -> Iterator[Path]:
         (["generate", "apple", "--steps", "many"], ["--steps", "integer"]),
         (["generate", "apple", "--scheduler", "magic"], ["scheduler", "magic", "dpm++2m"]),
         (["generate", "apple", "--size", "large"], ["size", "large", "512x512"]),
+        (["generate", "apple", "--variation-strength", "2"], ["variation strength", "outside 0 to 1"]),
+        (["generate", "apple", "--lora", "ink:99"], ["loras", "outside -10 to 10"]),
         (["generate", "apple", "--count", "2", "--output", "one.png"], ["one.png", "folder"]),
         (["generate", "apple", "--output", "one.jpg"], ["PNG"]),
         (["generate"], ["sdtui generate --help"]),
