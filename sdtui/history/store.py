@@ -165,6 +165,21 @@ class History:
         }
         return [known[identity] for identity in identities if identity in known]
 
+    def prompts(self, limit: int) -> list[str]:
+        """The prompts of the latest ``limit`` pictures, newest first, each once."""
+        return self._latest_texts("prompt", limit)
+
+    def negative_prompts(self, limit: int) -> list[str]:
+        """The negative prompts of the latest ``limit`` pictures, newest first, each once."""
+        return self._latest_texts("negative_prompt", limit)
+
+    def _latest_texts(self, column: Literal["prompt", "negative_prompt"], limit: int) -> list[str]:
+        with self._explained(), self._lock:
+            rows = self._connection.execute(
+                f"SELECT {column} FROM picture_text ORDER BY rowid DESC LIMIT ?", (limit,)
+            ).fetchall()
+        return [text for text in dict.fromkeys(text for (text,) in rows) if text]
+
     def peak(self, model: str, size: tuple[int, int], latest: int = 20) -> int | None:
         """The most bytes that one of the ``latest`` pictures of a model in this size has taken."""
         with self._explained(), self._lock:

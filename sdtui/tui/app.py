@@ -7,7 +7,7 @@ import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events, on
 from textual.app import App
@@ -29,6 +29,7 @@ from sdtui.tui import commands, messages, wishes
 from sdtui.tui.draft import starting_draft
 from sdtui.tui.driver import StudioDriver
 from sdtui.tui.engine_link import Connection, EngineLink
+from sdtui.tui.follower import Follower
 from sdtui.tui.images import Images
 from sdtui.tui.news import take_in
 from sdtui.tui.projector import Projector, written
@@ -67,17 +68,6 @@ def _palette() -> type[Provider]:
     from sdtui.tui.palette import StudioCommands
 
     return StudioCommands
-
-
-@runtime_checkable
-class Follower(Protocol):
-    """A screen that shows something of the session, and may hold something typed for it."""
-
-    def show(self) -> None:
-        """Draw the session as it is now."""
-
-    def gather(self) -> None:
-        """Take into the session what was typed."""
 
 
 class Studio(App[None]):
@@ -169,6 +159,7 @@ class Studio(App[None]):
         self.reader.models()
         self.reader.recent()
         self.reader.presets()
+        self.reader.prompts()
 
     def _use_keymap(self, wanted: Mapping[str, str]) -> None:
         """Take the person's own keys, where they are in order."""
@@ -365,6 +356,7 @@ class Studio(App[None]):
     @on(messages.ThumbnailsLoaded)
     @on(messages.SheetWritten)
     @on(messages.PeakForecast)
+    @on(messages.PromptsRead)
     @on(messages.TokensCounted)
     @on(messages.Found)
     @on(messages.Forecasted)

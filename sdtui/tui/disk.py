@@ -53,6 +53,14 @@ def search(text: str, limit: int) -> tuple[Picture, ...]:
         return tuple(map(picture_of, history.search(text, limit)))
 
 
+def prompts(limit: int) -> tuple[list[str], list[str]]:
+    """The latest prompts and negative prompts of the history, newest first. Raises HistoryError."""
+    from sdtui.history import History
+
+    with History(places().history_file) as history:
+        return history.prompts(limit), history.negative_prompts(limit)
+
+
 def image(picture: Picture, largest: int = LARGEST) -> Image.Image:
     """The picture in RGB, at most ``largest`` pixels along a side. Raises :class:`PictureError`."""
     from PIL import Image

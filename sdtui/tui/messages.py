@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -114,6 +114,14 @@ class PeakForecast(Message):
 
 
 @dataclass
+class PromptsRead(Message):
+    """The prompts of the history, newest first, and its negative ones."""
+
+    prompts: Sequence[str]
+    negative_prompts: Sequence[str]
+
+
+@dataclass
 class TokensCounted(Message):
     """How long a prompt is."""
 
@@ -153,6 +161,7 @@ FromThread = (
     | PresetsRead
     | SheetWritten
     | PeakForecast
+    | PromptsRead
     | TokensCounted
     | Found
     | Forecasted

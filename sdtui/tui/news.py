@@ -35,6 +35,9 @@ def take_in(studio: Studio, message: messages.FromThread) -> None:
             studio.save()
         case messages.PeakForecast(forecast):
             studio.session.forecast = forecast
+        case messages.PromptsRead(prompts, negative_prompts):
+            studio.session.words.learn(prompts)
+            studio.session.negative_words.learn(negative_prompts)
         case messages.TokensCounted(count, limit):
             studio.create.show_tokens(count, limit)
         case messages.Found() | messages.Forecasted():

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 RECENT = 24
 """Pictures in the strip."""
+LEARNT = 2000
+"""Prompts of the history that are suggested again."""
 SEARCHED = 200
 """Pictures that a search goes through."""
 
@@ -72,6 +74,10 @@ class Reader:
             self._deliver(messages.ThumbnailsLoaded(images))
 
         self._background.do(read)
+
+    def prompts(self) -> None:
+        """Answers PromptsRead."""
+        self._background.do(lambda: self._deliver(messages.PromptsRead(*disk.prompts(LEARNT))))
 
     def presets(self) -> None:
         """Answers PresetsRead."""

@@ -25,11 +25,13 @@ from sdtui.engine.protocol import (
 from sdtui.errors import SdtuiError
 from sdtui.request import GenerationRequest
 from sdtui.tui.axes import Axis, crossed
+from sdtui.tui.completion import NEGATIVE_TAGS, TAGS, Vocabulary
 from sdtui.tui.conversion_draft import ConversionDraft
 from sdtui.tui.converting import verdict
 from sdtui.tui.draft import Draft, draft_of
 from sdtui.tui.engine_link import Connected, Connecting, LinkEvent, Lost
 from sdtui.tui.engine_view import EngineView
+from sdtui.tui.farewell import farewell
 from sdtui.tui.figures import gigabytes
 from sdtui.tui.memory_forecast import Forecast
 from sdtui.tui.prompts import PromptWalk
@@ -80,6 +82,8 @@ class Session:
         self.first_run = remembered.draft is None
         self.draft = remembered.draft or defaults
         self.walk = PromptWalk(remembered.prompts, self.draft.prompt)
+        self.words = Vocabulary(TAGS, self.walk.earlier)
+        self.negative_words = Vocabulary(NEGATIVE_TAGS)
         self.undo = SettingsUndo()
         self.seen = remembered.seen
         self.conversion: ConversionDraft = remembered.conversion
@@ -152,6 +156,8 @@ class Session:
         requests = tuple(pictures(draft.request()))
         self.draft = draft
         self.undo.settle()
+        self.words.learn([draft.prompt])
+        self.negative_words.learn([draft.negative_prompt])
         self.walk.keep()
         self.opened = None
         return self._submit(tuple(map(_job_for, requests)))
@@ -366,15 +372,7 @@ class Session:
 
     def goodbye(self, handed_over: bool) -> str:
         """What to say after the window closed on unfinished jobs."""
-        pictures, conversions = len(self.engine.jobs), len(self.engine.conversions)
-        if not handed_over:
-            count = pictures + conversions
-            return f"the engine did not start in time: the prompt is kept, {count} to be made again"
-        parts = [_counted(pictures, "picture"), _counted(conversions, "conversion")]
-        what = " and ".join(filter(None, parts))
-        if pictures + conversions == 1:
-            return f"{what} goes on in the engine: sdtui shows it again, sdtui engine stop ends it"
-        return f"{what} go on in the engine: sdtui shows them again, sdtui engine stop ends them"
+        return farewell(self.engine, handed_over)
 
 
 def _job_for(request: GenerationRequest) -> Submit:
@@ -383,11 +381,6 @@ def _job_for(request: GenerationRequest) -> Submit:
 
 def _conversion_for(request: ConversionRequest) -> Convert:
     return Convert(secrets.token_hex(8), request)
-
-
-def _counted(count: int, what: str) -> str:
-    """``a picture``, ``3 pictures``; nothing for none."""
-    return {0: "", 1: f"a {what}"}.get(count, f"{count} {what}s")
 
 
 def _requests(engine: EngineView, name: str) -> tuple[GenerationRequest, ...]:

@@ -152,6 +152,15 @@ def test_a_history_of_the_first_version_keeps_its_pictures(tmp_path: Path) -> No
         assert [(each.request.prompt, each.favourite) for each in history.recent()] == [("old", False)]
 
 
+def test_prompts_are_told_once_and_newest_first(tmp_path: Path) -> None:
+    with History(tmp_path / "history.sqlite") as history:
+        for prompt, negative in (("a", ""), ("b", "blurry"), ("a", "noise")):
+            add(history, prompt, negative=negative)
+        assert history.prompts(9) == ["a", "b"]
+        assert history.prompts(1) == ["a"]
+        assert history.negative_prompts(9) == ["noise", "blurry"]
+
+
 def test_the_most_memory_of_a_model_and_size_is_that_of_its_latest_pictures(tmp_path: Path) -> None:
     with History(tmp_path / "history.sqlite") as history:
         for peak, size in ((9, (64, 48)), (5, (64, 48)), (7, (64, 64)), (4, (64, 48))):

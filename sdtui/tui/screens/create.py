@@ -69,7 +69,13 @@ class Create(Screen[None]):
             with Vertical(id="right"):
                 yield RequestPanel(id="request")
         yield PromptTitle()
-        yield PromptEditor(draft.prompt, id="prompt", placeholder="what should the picture show?", walks=True)
+        yield PromptEditor(
+            draft.prompt,
+            id="prompt",
+            placeholder="what should the picture show?",
+            walks=True,
+            vocabulary=self._session.words,
+        )
         yield KeyLine()
 
     async def furnish(self) -> None:
@@ -80,7 +86,13 @@ class Create(Screen[None]):
             await self.query_one("#right").mount(MemoryGauge())
             await self.mount(
                 Static("NEGATIVE", id="negative-title", classes="title"),
-                PromptEditor(negative, id="negative", placeholder="what should it not show?", walks=False),
+                PromptEditor(
+                    negative,
+                    id="negative",
+                    placeholder="what should it not show?",
+                    walks=False,
+                    vocabulary=self._session.negative_words,
+                ),
                 RecentStrip(self.depth, id="recent"),
                 before=self.query_one(KeyLine),
             )
