@@ -232,3 +232,10 @@ def convert(sample: Sample, path: Path, precision: str = "fp32", target: str = "
     )
     model.save(str(path))
     return path
+
+
+def merge_halves(whole: Path, folder: Path) -> Path:
+    """Have coremltools cut a package in two and merge the halves to a pipeline in ``folder``."""
+    options = {"merge_chunks_to_pipeline": True, "check_output_correctness": False}
+    ct.models.utils.bisect_model(str(whole), str(folder), **options)
+    return folder / f"{whole.stem}_chunked_pipeline.mlpackage"

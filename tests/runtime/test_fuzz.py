@@ -16,6 +16,7 @@ from tests.runtime.fuzz.__main__ import main
 from tests.runtime.fuzz.mutations import FOLDER
 from tests.runtime.fuzz.runs import compile_beside, run
 from tests.runtime.fuzz.worker import BAD, CRASHED, HUNG, REFUSED, RUNS
+from tests.runtime.networks import merge_halves
 from tests.runtime.programs import save_every_constant
 from tests.runtime.small import ENCODINGS, convert_small
 
@@ -29,6 +30,7 @@ def samples(converted: Callable[..., Path], tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("samples")
     shutil.copytree(converted("vae_decoder", "fp16", "macOS14"), folder / "vae_decoder.mlpackage")
     compile_beside(folder / "vae_decoder.mlpackage", "macOS14")
+    merge_halves(folder / "vae_decoder.mlpackage", folder)
     compile_beside(save_every_constant(folder / "constants.mlpackage"), "macOS13")
     encoded = ENCODINGS["macOS15"]["palette-vectors"](convert_small("macOS15"))
     encoded.save(str(folder / "palette.mlpackage"))

@@ -21,6 +21,7 @@ from sdtui.runtime.portable.package import open_package
 from sdtui.runtime.portable.program import Blob, Model, Value
 from sdtui.runtime.portable.specification import read_model
 from sdtui.runtime.portable.wire import MalformedError
+from tests.runtime.networks import Sample, merge_halves, psnr
 
 
 @pytest.fixture(scope="module")
@@ -322,3 +323,42 @@ def _image_input(model: Any) -> None:
 def test_a_program_that_lies(edit: Edit, why: str, copy: Path) -> None:
     with _refused(f"VAEDecoder.mlpackage, .*{why}"):
         load_network(_edited(copy, edit), precision="fp32")
+
+
+# ---- pipelines -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pipeline(converted: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network cut in two by coremltools, and the halves merged in one package."""
+    return merge_halves(converted("vae_decoder", "fp16", "macOS14"), tmp_path_factory.mktemp("pipeline"))
+
+
+def test_a_pipeline_is_the_whole_network(
+    pipeline: Path, package: Path, sample: Callable[[str], Sample]
+) -> None:
+    merged, whole = (load_network(path, precision="fp32") for path in (pipeline, package))
+    assert (merged.inputs, merged.outputs) == (whole.inputs, whole.outputs)
+    assert merged.weight_bytes == sum(file.stat().st_size for file in pipeline.rglob("*weight.bin"))
+    inputs = sample("vae_decoder").inputs
+    assert psnr(whole.predict(inputs)["image"], merged.predict(inputs)["image"]) >= 60, "cut in fp16"
+
+
+def test_a_pipeline_names_the_stage_that_is_broken(pipeline: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(pipeline, tmp_path / "Unet.mlpackage")
+    next(broken.rglob("1-weight.bin")).unlink()
+    with _refused(r"cannot load Unet\.mlpackage, in its model1, 1-weight\.bin is missing"):
+        load_network(broken, precision="fp32")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_pipeline_of_another_length(count: int, pipeline: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(pipeline, tmp_path / "Unet.mlpackage")
+
+    def lengthen(model: Any) -> None:
+        first = type(model).FromString(model.pipeline.models[0].SerializeToString())
+        del model.pipeline.models[:]
+        model.pipeline.models.extend([first] * count)
+
+    with _refused(f"it is a pipeline of {count} networks, not of 2"):
+        load_network(_edited(other, lengthen), precision="fp32")

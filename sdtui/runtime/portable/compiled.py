@@ -13,7 +13,7 @@ import msgspec
 
 from sdtui.runtime.network import NetworkError
 from sdtui.runtime.portable.mil_text import read_text
-from sdtui.runtime.portable.package import Package, content, open_package, package_of, reading
+from sdtui.runtime.portable.package import Package, content, open_package, package_of, package_stages, reading
 from sdtui.runtime.portable.program import Feature, Model, TensorType
 from sdtui.runtime.portable.wire import MalformedError
 
@@ -48,21 +48,25 @@ def open_compiled(path: Path, function: str | None = None) -> Package:
 
 
 def stages(path: Path) -> tuple[Path, ...]:
-    """The folders of the networks that ``path`` runs one after the other; most often itself alone.
+    """What to open, one after the other, to run ``path``; most often itself alone.
 
     Apple's converter merges the two halves of a UNet in such a pipeline. Raises NetworkError for one
-    of another number of stages.
+    of another number of stages, or one that cannot be read.
     """
-    found = tuple(sorted(path.glob("model[0-9]*/" + _PROGRAM))) if is_compiled(path) else ()
-    if not found or (path / _PROGRAM).is_file():
-        return (path,)
-    if len(found) != _STAGES:
+    found = _compiled_stages(path) if is_compiled(path) else package_stages(path)
+    if len(found) not in (0, _STAGES):
         raise NetworkError(
             f"cannot load {path.name}",
             f"it is a pipeline of {len(found)} networks, not of {_STAGES}",
             "use the .mlpackage of each of them",
         )
-    return tuple(program.parent for program in found)
+    return found or (path,)
+
+
+def _compiled_stages(path: Path) -> tuple[Path, ...]:
+    if (path / _PROGRAM).is_file():
+        return ()
+    return tuple(program.parent for program in sorted(path.glob("model[0-9]*/" + _PROGRAM)))
 
 
 class _Feature(msgspec.Struct, frozen=True):

@@ -14,11 +14,12 @@ import numpy as np
 from sdtui.files import reason
 from sdtui.runtime.network import NetworkError, TensorSpec
 from sdtui.runtime.portable.program import NUMPY_DTYPES, Array, Blob, Feature, Model, Value
-from sdtui.runtime.portable.specification import known, read_model
+from sdtui.runtime.portable.specification import known, pipeline_models, read_model
 from sdtui.runtime.portable.weights import WeightFile
 from sdtui.runtime.portable.wire import MalformedError
 
 _SHOWN = 200
+_MANIFEST = "Manifest.json"
 _MODEL_PATH = "@model_path/"
 _LARGEST = 1 << 28
 """Bytes. The program of the largest Stable Diffusion network takes some 5 MB."""
@@ -27,19 +28,23 @@ _SPEC_DTYPES = ("fp16", "fp32", "int32")
 
 @dataclass(frozen=True, eq=False)
 class Package:
-    """A network's files. ``folder`` is where the model file lies, which weight paths start from."""
+    """A network's files. ``folder`` is where the model file lies, which weight paths start from.
+
+    ``weight_files`` are those that the program names, by these names; they need not be there.
+    """
 
     path: Path
     folder: Path
     model: Model
+    weight_files: Mapping[str, Path]
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
     _weights: dict[str, WeightFile] = field(default_factory=dict, repr=False)
 
     @property
     def weight_bytes(self) -> int:
-        """Size on disk of everything beside the program itself."""
-        return sum(file.stat().st_size for file in self.folder.glob("weights/*") if file.is_file())
+        """Size on disk of the weight files that the program names."""
+        return sum(file.stat().st_size for file in self.weight_files.values() if file.is_file())
 
     def array(self, value: Value) -> Array | str | tuple[str, ...]:
         """What a constant holds; a view of the weight file where it is kept there.
@@ -53,7 +58,7 @@ class Package:
 
     def _file(self, name: str) -> WeightFile:
         if name not in self._weights:
-            path = _inside(self.folder, name.removeprefix(_MODEL_PATH))
+            path = self.weight_files[name]
             if not path.is_file():
                 raise MalformedError(f"{path.name} is missing")
             self._weights[name] = WeightFile(path)
@@ -92,12 +97,29 @@ def content(file: Path) -> bytes:
     return file.read_bytes()
 
 
+def package_stages(path: Path) -> tuple[Path, ...]:
+    """What :func:`open_package` is given for each model of a pipeline: ``model0`` in it, and so on.
+
+    None for a package that is no pipeline. Raises NetworkError when it cannot be read.
+    """
+    if not (path / _MANIFEST).is_file():
+        return ()
+    with reading(path):
+        models = pipeline_models(content(_model_file(path)))
+    return tuple(path / f"model{index}" for index in range(len(models)))
+
+
 def open_package(path: Path, function: str | None = None) -> Package:
     """Read what a ``.mlpackage`` says about its network; weights are read when asked for.
 
-    ``function`` is the one wanted of several, None for the default one. Raises NetworkError when there
-    is no such package, or a broken one.
+    ``function`` is the one wanted of several, None for the default one. A model of a pipeline goes by
+    its path from :func:`package_stages`. Raises NetworkError when there is no such package, or a broken one.
     """
+    if (path.parent / _MANIFEST).is_file() and path in (stages := package_stages(path.parent)):
+        with reading(path):
+            file = _model_file(path.parent)
+            model = pipeline_models(content(file))[stages.index(path)]
+            return package_of(path, file.parent, read_model(model, function))
     if not path.exists():
         raise NetworkError(f"cannot load {path.name}", f"{path} does not exist", "check the path")
     if path.suffix == ".mlmodelc":
@@ -106,7 +128,7 @@ def open_package(path: Path, function: str | None = None) -> Package:
             "it is compiled",
             "use the .mlpackage that it was compiled from",
         )
-    if not (path / "Manifest.json").is_file():
+    if not (path / _MANIFEST).is_file():
         raise NetworkError(
             f"cannot load {path.name}", "it is not an .mlpackage", "choose the folder of a Core ML model"
         )
@@ -123,12 +145,26 @@ def package_of(path: Path, folder: Path, model: Model) -> Package:
     inputs = _specs(model.inputs, declared)
     for name in declared.keys() - inputs.keys():
         raise MalformedError(f"its description has no {name!r}")
-    return Package(path=path, folder=folder, model=model, inputs=inputs, outputs=_specs(model.outputs, given))
+    return Package(
+        path=path,
+        folder=folder,
+        model=model,
+        weight_files={name: _inside(folder, name.removeprefix(_MODEL_PATH)) for name in _files(model)},
+        inputs=inputs,
+        outputs=_specs(model.outputs, given),
+    )
+
+
+def _files(model: Model) -> set[str]:
+    """The weight files that the program names."""
+    arguments = (each for operation in model.function.operations for each in operation.inputs.values())
+    values = (bound for argument in arguments for bound in argument if isinstance(bound, Value))
+    return {value.data.file for value in values if isinstance(value.data, Blob)}
 
 
 def _model_file(path: Path) -> Path:
     try:
-        manifest: Any = json.loads(content(path / "Manifest.json"))
+        manifest: Any = json.loads(content(path / _MANIFEST))
         entry = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MalformedError("its Manifest.json names no model") from error

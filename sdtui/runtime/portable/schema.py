@@ -46,6 +46,8 @@ SCHEMA: Schema = {
         502: Field("mlProgram", "Program"),
     },
     "Opaque": {},
+    "Pipelined": {202: Field("pipeline", "Pipeline")},
+    "Pipeline": {1: Field("models", "bytes", repeated=True)},
     "ModelDescription": {
         1: Field("input", "FeatureDescription", repeated=True),
         10: Field("output", "FeatureDescription", repeated=True),

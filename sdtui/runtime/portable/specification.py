@@ -29,6 +29,14 @@ _MAX_SIZE = 1 << 40
 _NOT_A_TENSOR = TensorType("none", ())
 
 
+def pipeline_models(data: bytes) -> tuple[bytes, ...]:
+    """The serialized models that a serialized pipeline runs one after the other; none of another kind.
+
+    Raises MalformedError.
+    """
+    return tuple(decode(SCHEMA, "Pipelined", data).get("pipeline", {}).get("models", ()))
+
+
 def read_model(data: bytes, function: str | None = None) -> Model:
     """Decode a serialized Core ML model, its default function or the one called ``function``.
 

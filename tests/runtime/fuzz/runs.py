@@ -13,7 +13,7 @@ from rich.table import Table
 from sdtui.spawn import environment, python
 from tests.runtime.fuzz.worker import BAD, GOOD, Outcome
 from tests.runtime.mil_text_writer import SPELLINGS, compile_package
-from tests.runtime.networks import convert, make_sample
+from tests.runtime.networks import convert, make_sample, merge_halves
 from tests.runtime.programs import save_every_constant
 from tests.runtime.small import ENCODINGS, convert_small
 
@@ -35,6 +35,7 @@ def write_samples(folder: Path) -> Path:
     for name, precision, target in NETWORKS:
         package = convert(make_sample(name), folder / f"{name}.mlpackage", precision, target)
         compile_beside(package, target)
+    merge_halves(folder / "vae_decoder.mlpackage", folder)
     compile_beside(save_every_constant(folder / "constants.mlpackage"), "macOS13")
     for target, encoding in ENCODED:
         package = folder / f"{encoding}.mlpackage"
