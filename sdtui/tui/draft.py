@@ -60,9 +60,12 @@ def starting_draft(settings: Settings) -> Draft:
 def differing(draft: Draft, request: GenerationRequest) -> frozenset[str]:
     """The fields in which the draft's next picture differs from the one that ``request`` made.
 
-    A seed that is drawn anew each time always differs, which goes without saying.
+    A seed that is drawn anew each time always differs, which goes without saying, and so do the words
+    that are drawn from it.
     """
     names = set(Choices.__struct_fields__) - {"count"}
     if not draft.seed_locked:
         names -= {"seed"}
+    if draft.prompt == request.template:
+        names -= {"prompt"}
     return frozenset(name for name in names if getattr(draft, name) != getattr(request, name))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -10,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdtui.bundle import Bundle
-from sdtui.bundle.tokenizer import Tokenizer
+from sdtui.bundle.bundle import ADDED_TOKENS_FILE, VOCABULARY_FILE
+from sdtui.bundle.tokenizer import Frame, Token, Tokenizer
 from sdtui.diffusion.prompt.chunks import Tokenized, tokenize
 from tests.tiny import WORDS
 
+PLAIN = st.characters(exclude_characters="\\()[]", exclude_categories=["Cs"])
 LENGTH = 6  # four words fit
 
 
@@ -64,7 +68,10 @@ def test_chunks(
     assert (tokenized.count, tokenized.limit, tokenized.dropped) == (count, limit, dropped)
 
 
-@given(prompt=st.text(max_size=40) | st.lists(st.sampled_from([*WORDS, "BREAK", "(", ":2)"])).map(" ".join))
+@given(
+    prompt=st.text(PLAIN, max_size=40)
+    | st.lists(st.sampled_from([*WORDS, "BREAK", "(", ":2)"])).map(" ".join)
+)
 @pytest.mark.parametrize("chunks", [1, 3])
 def test_every_token_is_read_or_told(prompt: str, chunks: int, tokenizer: Tokenizer) -> None:
     tokenized = tokenize(prompt, tokenizer, chunks)
@@ -75,10 +82,40 @@ def test_every_token_is_read_or_told(prompt: str, chunks: int, tokenizer: Tokeni
     assert (tokenized.count > tokenized.limit) == bool(tokenized.dropped)
 
 
-@given(
-    text=st.text(st.characters(exclude_characters="\\()[]"), max_size=40).filter(lambda t: "BREAK" not in t)
-)
+@given(text=st.text(PLAIN, max_size=40).filter(lambda t: "BREAK" not in t))
 def test_a_plain_prompt_is_what_the_tokenizer_says(text: str, tokenizer: Tokenizer) -> None:
     tokenized, plain = tokenize(text, tokenizer), tokenizer.encode(text)
     assert tokenized.chunks[0].ids == plain.ids
     assert (tokenized.count, tokenized.limit, tokenized.dropped) == (plain.count, plain.limit, plain.dropped)
+
+
+def test_words_of_several_vectors_are_weighed_whole(tiny_bundle: Path, tmp_path: Path) -> None:
+    """A textual inversion's tokens, among those of other words."""
+    bundle = Bundle.open(tiny_bundle)
+    for file in bundle.tokenizer_files:
+        (tmp_path / file).write_bytes((bundle.path / file).read_bytes())
+    count = len(json.loads((tmp_path / VOCABULARY_FILE).read_bytes()))
+    added = {"<toy>": count, "<toy>_1": count + 1, "<toy>_2": count + 2}
+    (tmp_path / ADDED_TOKENS_FILE).write_text(json.dumps(added))
+    tokenizer = Tokenizer(Bundle(tmp_path, bundle.manifest))
+    [chunk] = tokenize("a (<toy>:1.5) pear", tokenizer).chunks
+    assert chunk.ids[2:5] == tuple(added.values())
+    assert chunk.weights[1:6] == (1, 1.5, 1.5, 1.5, 1)
+
+
+@dataclass(frozen=True)
+class Letters:
+    """A tokenizer like T5's: nothing before the words, one token after them."""
+
+    frame: Frame
+
+    def tokens(self, text: str) -> list[Token]:
+        return [Token(ord(letter), start) for start, letter in enumerate(text)]
+
+
+def test_weights_lie_on_their_tokens_in_any_frame() -> None:
+    letters = Letters(Frame((), (1,), 0, 5))
+    tokenized = tokenize("a(b:2)c BREAK (de:.5)", letters, 2)
+    assert [chunk.ids for chunk in tokenized.chunks] == [(97, 98, 99, 1, 0), (100, 101, 1, 0, 0)]
+    assert [chunk.weights for chunk in tokenized.chunks] == [(1, 2, 1, 1, 1), (0.5, 0.5, 1, 1, 1)]
+    assert tokenize("(ab)cdef", letters).dropped == "ef"

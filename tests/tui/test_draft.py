@@ -103,6 +103,8 @@ def test_a_typed_seed_is_locked_and_the_word_random_unlocks_it() -> None:
 def test_what_differs_from_a_picture() -> None:
     request = GenerationRequest(prompt="a", seed=3, steps=20)
     assert differing(draft_of(request), request) == frozenset()
+    drawn = request.replace(prompt="a red apple", template="a {red|green} apple")
+    assert differing(draft_of(drawn).replace(prompt="a {red|green} apple"), drawn) == frozenset()
     changed = draft_of(request).replace(steps=21, prompt="b", seed=4, count=3)
     assert differing(changed, request) == {"steps", "prompt", "seed"}
     assert differing(changed.replace(seed_locked=False), request) == {"steps", "prompt"}
