@@ -11,14 +11,13 @@ from uuid import uuid4
 import typer
 
 from sdtui.bundle import Bundle, locate, reference
-from sdtui.cli import picture_options, variation_options
+from sdtui.cli import picture_options, sampling_options, variation_options
 from sdtui.cli.errors import CommandLineError
 from sdtui.cli.output import Destination, picture_json
 from sdtui.cli.progress import report_on
 from sdtui.cli.work import in_engine, in_process
 from sdtui.diffusion.prompt.submission import pictures
 from sdtui.history.inputs import keep_pictures
-from sdtui.request import SCHEDULERS
 from sdtui.settings import load_settings, places
 
 
@@ -34,10 +33,11 @@ def generate(
     guidance: Annotated[float | None, typer.Option(metavar="F")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Default: drawn.")] = None,
     count: Annotated[int, typer.Option(metavar="N", help="How many pictures.")] = 1,
-    scheduler: Annotated[str | None, typer.Option(metavar="NAME", help="|".join(SCHEDULERS))] = None,
-    rng: Annotated[
-        str | None, typer.Option(metavar="numpy|torch|nvidia", help="Who draws the noise.")
-    ] = None,
+    scheduler: sampling_options.Scheduler = None,
+    list_schedulers: sampling_options.ListSchedulers = False,  # noqa: ARG001
+    timestep_spacing: sampling_options.Spacing = None,
+    sigmas: sampling_options.NoiseLevels = None,
+    rng: sampling_options.Rng = None,
     size: Annotated[str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Default: the model's.")] = None,
     image: picture_options.Image = None,
     strength: picture_options.Strength = None,
@@ -46,6 +46,8 @@ def generate(
     control: picture_options.Controls = None,
     upscale: picture_options.Upscale = None,
     upscale_strength: picture_options.UpscaleStrength = None,
+    safety_checker: sampling_options.Checked = None,
+    tiled: sampling_options.Tiled = False,
     variation_seed: variation_options.VariationSeed = None,
     variation_strength: variation_options.VariationStrength = None,
     blend_prompt: variation_options.BlendPrompt = None,
@@ -77,6 +79,8 @@ def generate(
         "seed": seed,
         "count": count,
         "scheduler": scheduler,
+        "timestep_spacing": timestep_spacing,
+        "sigmas": sigmas,
         "rng": rng,
         "width": width,
         "height": height,
@@ -87,6 +91,8 @@ def generate(
         "controls": tuple(map(picture_options.control, control)) if control else None,
         "upscale": upscale,
         "upscale_strength": upscale_strength,
+        "safety_checker": safety_checker,
+        "tiled": tiled,
         "variation_seed": variation_seed,
         "variation_strength": variation_options.default(variation_strength, variation_seed, 0.1),
         "blend_prompt": blend_prompt,
