@@ -10,6 +10,7 @@ from pathlib import Path
 from sdtui.bundle import Bundle
 from sdtui.bundle.bundle import CONTROLNET_FOLDER
 from sdtui.bundle.facts import Shape, read_facts
+from sdtui.bundle.manifest import Family
 from sdtui.diffusion.tiles import tile_size
 from sdtui.request import GenerationRequest
 
@@ -19,6 +20,14 @@ Size = tuple[int, int]
 
 VAE = ("vae_encoder", "vae_decoder")
 """Networks that take larger pictures than they are made for, in tiles."""
+_ALL_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+_ENCODERS: Mapping[Family, tuple[str, ...]] = {
+    "sd": ("text_encoder",),
+    "sdxl": ("text_encoder_2",),
+    "sdxl-refiner": ("text_encoder_2",),
+    "sd3": ("text_encoder", "text_encoder_2"),
+}
+"""The text encoders without which a family understands nothing."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +44,14 @@ class Part:
 def needed(bundle: Bundle, request: GenerationRequest) -> tuple[Part, ...]:
     """The networks of ``request``, in the order in which they are run."""
     size = picture_size(bundle, request)
-    encoders = ("text_encoder", "text_encoder_2", "text_encoder_3")
-    texts = [Part(name) for name in encoders if name in bundle.entries]
+    required = _ENCODERS[bundle.manifest.family]
+    texts = [Part(name) for name in _ALL_ENCODERS if name in required or name in bundle.entries]
     pictured = [Part(name, size) for name in _of_size(bundle, request)]
     if request.image is not None:
         pictured.insert(0, Part("vae_encoder", vae_size(bundle, "vae_encoder", request)))
     pictured.append(Part("vae_decoder", vae_size(bundle, "vae_decoder", request)))
     checked = [Part("safety_checker")] if is_checked(bundle, request) else []
-    return (*(texts or [Part("text_encoder")]), *pictured, *checked)
+    return (*texts, *pictured, *checked)
 
 
 def _of_size(bundle: Bundle, request: GenerationRequest) -> Iterator[str]:

@@ -221,6 +221,11 @@ def test_a_network_that_is_missing(missing: str, tiny_bundle: Path) -> None:
         check(PLAIN, changed(tiny_bundle, networks=networks))
 
 
+def test_sdxl_without_its_second_text_encoder(tiny_bundle: Path) -> None:
+    with pytest.raises(DiffusionError, match="it has no text encoder 2"):
+        check(PLAIN, changed(tiny_bundle, family="sdxl"))
+
+
 def test_loras_are_those_that_the_model_was_built_with(tiny_bundle_fp32: Path) -> None:
     ink = LoRA(name="ink", weight=0.7)
     styled = changed(tiny_bundle_fp32, adapters=[Adapter(kind="lora", name="ink", sha256="", weight=0.7)])

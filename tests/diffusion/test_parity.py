@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from diffusers import PNDMScheduler, StableDiffusionPipeline
-from transformers import CLIPTokenizer
 
-from sdtui.convert.accuracy import psnr
+from sdtui.bundle import Bundle
 from sdtui.diffusion.pipeline import Pipeline
 from sdtui.request import GenerationRequest, Scheduler
-from tests.diffusion import schedulers
-from tests.diffusion.schedulers import DIFFUSING, STEP_OPTIONS
-from tests.tiny import SCHEDULER_CONFIG, TOKENS, TinyTorch
+from tests.diffusion.pictured import decibels, drawing, expected, likeness
+from tests.diffusion.schedulers import DIFFUSING
+from tests.tiny import SCHEDULER_CONFIG, TinyTorch
 
 
 @pytest.fixture(scope="module")
 def theirs(tiny_torch: TinyTorch) -> Any:
-    pipeline = StableDiffusionPipeline(
-        vae=tiny_torch.vae,
-        text_encoder=tiny_torch.text_encoder,
-        tokenizer=CLIPTokenizer.from_pretrained(str(tiny_torch.tokenizer), model_max_length=TOKENS),
-        unet=tiny_torch.unet,
-        scheduler=PNDMScheduler.from_config(SCHEDULER_CONFIG),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
-
-
-def decibels(ours: Pipeline, theirs: Any, request: GenerationRequest) -> float:
-    """PSNR in dB between the 8-bit pictures of both."""
-    assert request.seed is not None
-    theirs.scheduler = schedulers.theirs(request.scheduler, SCHEDULER_CONFIG)
-    reference = theirs(
-        request.prompt,
-        negative_prompt=request.negative_prompt,
-        num_inference_steps=request.steps,
-        guidance_scale=request.guidance_scale,
-        generator=torch.Generator().manual_seed(request.seed),
-        **STEP_OPTIONS.get(request.scheduler, {}),
-    ).images[0]
-    picture = ours.generate(request).image
-    assert picture.size == reference.size
-    return psnr(np.asarray(reference, np.float32), np.asarray(picture, np.float32))
+    return drawing(tiny_torch)
 
 
 @pytest.mark.parametrize("scheduler", DIFFUSING)
@@ -71,3 +43,26 @@ def test_every_strength_of_guidance(
 def test_a_prompt_that_does_not_fit(pipeline: Pipeline, theirs: Any, request_: GenerationRequest) -> None:
     request = request_.replace(prompt="a photo of the lighthouse on a blue background " * 3)
     assert decibels(pipeline, theirs, request) >= 50
+
+
+@pytest.fixture(scope="module")
+def foreseeing(tiny_bundle_fp32: Path, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """The same networks, said to predict v."""
+    copy = tmp_path_factory.mktemp("models") / "v"
+    shutil.copytree(tiny_bundle_fp32, copy, copy_function=os.link)
+    (copy / "scheduler_config.json").unlink()
+    (copy / "scheduler_config.json").write_text(json.dumps(V_CONFIG))
+    return Pipeline(Bundle.open(copy), "cpu-only", "fp32")
+
+
+V_CONFIG = {**SCHEDULER_CONFIG, "prediction_type": "v_prediction"}
+
+
+@pytest.mark.parametrize("scheduler", ["ddim", "dpm++2m", "euler-a", "heun"])
+def test_models_that_predict_v(
+    scheduler: Scheduler, foreseeing: Pipeline, theirs: Any, request_: GenerationRequest
+) -> None:
+    request = request_.replace(scheduler=scheduler)
+    picture = foreseeing.generate(request).image
+    assert likeness(expected(theirs, request, V_CONFIG), picture) >= 50
+    assert likeness(expected(theirs, request), picture) < 50

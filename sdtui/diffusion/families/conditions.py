@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 from typing import Protocol
 
 import numpy as np
@@ -101,10 +100,7 @@ def run_rows(
 
 
 def _chosen(network: Network, conditions: Conditions, places: Array) -> dict[str, Array]:
-    """Some rows, in the shape that the network declares: older exports take ``time_ids`` flat."""
-    chosen = {}
-    for name, rows in conditions.items():
-        shape = network.inputs[name].shape if name in network.inputs else None
-        taken = rows[places]
-        chosen[name] = taken.reshape(shape) if shape and prod(shape) == taken.size else taken
-    return chosen
+    """Some rows of the conditions; older exports take ``time_ids`` flat."""
+    rows = {name: every[places] for name, every in conditions.items()}
+    flat = {name for name in rows if name in network.inputs and len(network.inputs[name].shape) == 1}
+    return {name: array.reshape(-1) if name in flat else array for name, array in rows.items()}
