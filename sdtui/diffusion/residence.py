@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import psutil
 
 from sdtui.diffusion.parts import Part
-from sdtui.runtime import Array, Network, TensorSpec
+from sdtui.runtime import Array, Network, NetworkError, TensorSpec
 
 Open = Callable[[Part], Network]
 
@@ -52,7 +52,7 @@ class Residence:
             if not self._room(part):
                 self.close()
             began = time.perf_counter()
-            self._present[part] = self._open(part)
+            self._present[part] = self._opened(part)
             self.seconds += time.perf_counter() - began
         return self._present[part]
 
@@ -68,6 +68,17 @@ class Residence:
         if part in self._present or part not in self._ran:
             return self.present(part).runtime
         return self._ran[part]
+
+    def _opened(self, part: Part) -> Network:
+        """The network; where it does not load beside others, they leave: it may be for want of memory,
+        which Core ML does not tell from all else that can go wrong."""
+        try:
+            return self._open(part)
+        except NetworkError:
+            if self.empty:
+                raise
+        self.close()
+        return self._open(part)
 
     def _room(self, part: Part) -> bool:
         return available_memory() >= self._needs(part)

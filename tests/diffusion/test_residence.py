@@ -14,7 +14,7 @@ from sdtui.diffusion.pipeline import Pipeline
 from sdtui.diffusion.residence import available_memory
 from sdtui.engine.job import Maker
 from sdtui.request import GenerationRequest
-from sdtui.runtime import Array, Network, TensorSpec
+from sdtui.runtime import Array, Network, NetworkError, TensorSpec
 from sdtui.settings import Settings, save_settings
 
 
@@ -94,6 +94,40 @@ def test_networks_take_turns_where_a_person_wants_it(
     fields = {"seed": 1, "steps": 1, "count": 2, "compute_units": "cpu-only", "precision": "fp32"}
     made = list(generate("a red apple", model=str(pipeline.bundle.path), **fields))
     assert [picture.seconds.load > 0 for picture in made] == [True, True]
+
+
+def test_what_does_not_load_beside_others_is_loaded_alone(
+    pipeline: Pipeline, request_: GenerationRequest
+) -> None:
+    """Nobody can tell beforehand what Core ML takes on a GPU; the estimate said that there was room."""
+    expected = pipeline.generate(request_)
+    present: set[str] = set()
+
+    def watch(path: Path, network: Network) -> Network:
+        if present:
+            raise NetworkError(f"cannot load {path.name}", "error -4", "choose other compute units")
+        return Counted(network, present, path.name)
+
+    crowded = Pipeline(pipeline.bundle, "cpu-only", "fp32", watch)
+    assert crowded.generate(request_).image.tobytes() == expected.image.tobytes()
+    assert present == {"VAEDecoder.mlpackage"}
+    crowded.close()
+
+
+def test_what_does_not_load_alone_either_is_an_error(pipeline: Pipeline, request_: GenerationRequest) -> None:
+    tried: list[str] = []
+
+    def watch(path: Path, network: Network) -> Network:
+        tried.append(path.name)
+        if path.name == "Unet.mlpackage":
+            raise NetworkError("cannot load Unet.mlpackage", "error -4", "choose other compute units")
+        return network
+
+    crowded = Pipeline(pipeline.bundle, "cpu-only", "fp32", watch)
+    with pytest.raises(NetworkError, match="error -4"):
+        crowded.generate(request_)
+    assert tried == ["TextEncoder.mlpackage", "Unet.mlpackage", "Unet.mlpackage"]
+    assert not crowded.warm
 
 
 def test_what_is_there_stays_when_memory_becomes_short(
