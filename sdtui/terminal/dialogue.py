@@ -20,7 +20,7 @@ class Dialogue:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._reports = [Report()]
-        self._probes = 0
+        self._probes = self._probes_beyond = 0
         self._ready_wanted = 0
         self._held = b""
         self._heard_any = False
@@ -36,7 +36,8 @@ class Dialogue:
 
     def probe_beyond_tmux(self) -> bytes:
         """The same for the terminal around tmux; there may never be an answer."""
-        self._ask(probes=1)
+        with self._changed:
+            self._probes_beyond += 1
         return through_tmux(PROBE)
 
     def ask_ready(self, wrapped: bool = False) -> bytes:
@@ -64,7 +65,8 @@ class Dialogue:
         """
         with self._changed:
             typed, answers, held = sift(self._held + data)
-            self._held = held if self.open or self._abandoned else b""
+            due = self.open or self._probes_beyond or self._abandoned
+            self._held = held if due else b""
             typed += b"" if self._held else held
             for answer in answers:
                 self._take(answer)
@@ -89,14 +91,17 @@ class Dialogue:
             return
         self._reports[-1] = self._reports[-1].hearing([answer])
         if isinstance(answer, Attributes):
-            self._probes = max(0, self._probes - 1)
+            if self._probes:
+                self._probes -= 1
+            else:
+                self._probes_beyond = max(0, self._probes_beyond - 1)
             self._reports.append(Report())
 
     # ---- what is known ----------------------------------------------------------------------
 
     @property
     def open(self) -> int:
-        """How many answers are still due."""
+        """How many answers are due that are sure to come."""
         return self._probes + self._ready_wanted
 
     @property

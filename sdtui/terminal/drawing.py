@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 Drawn = Literal["kitty", "iterm2", "sixel"]
 
-TRUE_COLOUR_BYTES, PALETTE_BYTES, SIXEL_BYTES, JPEG_BYTES = 4.0, 1.3, 1.2, 0.8
+TRUE_COLOUR_BYTES, INDEXED_BYTES, SIXEL_BYTES, JPEG_BYTES = 4.1, 1.4, 1.2, 0.8
 """On the wire for each pixel, at worst (early steps are noise)."""
+PALETTE = 1200
+"""Bytes for 256 colours, and for what surrounds a picture."""
 PASSING_COLOURS = 32
 
 
@@ -70,7 +72,7 @@ def draw(protocol: Drawn, image: Image.Image, box: Box, slice_bytes: int, budget
 def _kitty(image: Image.Image, box: Box, slice_bytes: int, budget: int | None) -> list[Piece]:
     reduced = _within(image.convert("RGB"), *box.pixels)
     if budget is not None and reduced.width * reduced.height * TRUE_COLOUR_BYTES > budget:
-        reduced = _few_colours(_within_bytes(reduced, budget, PALETTE_BYTES))
+        reduced = _few_colours(_within_bytes(reduced, budget - PALETTE, INDEXED_BYTES))
     commands = kitty.transmit(reduced, box.identity, box.columns, box.rows)
     if box.wrapped:
         commands = [through_tmux(command) for command in commands]
@@ -133,7 +135,7 @@ def _within(image: Image.Image, width: int, height: int) -> Image.Image:
 
 def _within_bytes(image: Image.Image, budget: int, bytes_a_pixel: float) -> Image.Image:
     """No more pixels than ``budget`` has bytes for; at least 16 on the longer side."""
-    scale = min(1.0, math.sqrt(budget / (image.width * image.height * bytes_a_pixel)))
+    scale = min(1.0, math.sqrt(max(1, budget) / (image.width * image.height * bytes_a_pixel)))
     scale = max(scale, min(1.0, 16 / max(image.size)))
     return _exactly(image, max(1, round(image.width * scale)), max(1, round(image.height * scale)))
 

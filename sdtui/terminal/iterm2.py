@@ -25,6 +25,9 @@ def inline(image: Image.Image, columns: int, rows: int, bytes_wanted: int = LIMI
         data = _jpeg(image, quality)
         if len(data) * 4 // 3 <= min(bytes_wanted, LIMIT):
             break
+    while len(data) * 4 // 3 > LIMIT:
+        image = image.resize((image.width * 2 // 3, image.height * 2 // 3))
+        data = _jpeg(image, QUALITIES[-1])
     keys = f"inline=1;size={len(data)};width={columns};height={rows};preserveAspectRatio=0;doNotMoveCursor=1"
     return b"\x1b]1337;File=" + keys.encode() + b":" + base64.standard_b64encode(data) + b"\x07"
 

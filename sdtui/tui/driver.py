@@ -19,7 +19,7 @@ from sdtui.tui.projector import Projector
 LISTEN_SECONDS = 0.1
 HOLD_SECONDS = 0.05
 """How long the beginning of an answer may be all there is; then it was an escape key."""
-FAREWELL_SECONDS = 1.0
+FAREWELL_SECONDS = 2.0
 """How long the end waits for answers that are due, or they would be typed into the shell."""
 
 

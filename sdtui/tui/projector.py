@@ -39,6 +39,8 @@ FINAL_SECONDS = 6.0
 """What a picture that stays may take before colours are saved."""
 CELL_BYTES, PIXEL_BYTES = 40.0, 0.5
 """A half block in true colours, and a pixel of a sixel preview."""
+SETTLING_SECONDS = 0.1
+"""What Textual draws over a picture comes in several goes: the picture waits for the last."""
 PATIENCE_SECONDS = 5.0
 """After that an acknowledgement is lost: tmux drops what is meant for a window out of sight."""
 
@@ -258,7 +260,8 @@ class Projector:
                 self._send(place(self.identity(canvas), *sight.region.size))
                 arrived = True
             case _:
-                arrived = await self._bring_picture(canvas, sight)
+                drawn_over = before is not None and sight.image is before.image
+                arrived = await self._bring_picture(canvas, sight, SETTLING_SECONDS if drawn_over else 0.0)
         if arrived:
             self._sent[canvas] = sight
 
@@ -282,12 +285,16 @@ class Projector:
             await self._acknowledged()
         return True
 
-    async def _bring_picture(self, canvas: Showing, sight: Sight) -> bool:
+    async def _bring_picture(self, canvas: Showing, sight: Sight, settling: float) -> bool:
         """Encode and send; False when the canvas wants something else before all of it is there."""
+        loop = asyncio.get_running_loop()
+        settled = loop.time() + settling
         pieces = await self._pieces(sight, self._box(canvas, sight))
         whole = self.choice.protocol == "kitty"  # what has begun there must be ended
         if whole:
             self._held.add(self.identity(canvas))
+        else:
+            await asyncio.sleep(max(0.0, settled - loop.time()))
         for number, piece in enumerate(pieces):
             now = canvas.sight()
             if (number == 0 or not whole) and (now is None or not self._same(now, sight)):

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import termios
 import time
+import tty
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,16 @@ _QUESTION = re.compile(
     rb"\x1bPtmux;(?P<wrapped>(?:[^\x1b]|\x1b\x1b)*)\x1b\\|"
     + b"|".join(b"(?P<%s>%s)" % (name.encode(), question) for name, question in QUESTIONS.items())
 )
+
+
+LONGEST = 10_000
+"""Bytes of the longest question, wrapped for tmux: no need to look back further."""
+
+
+def _whole(sent: bytes) -> bytes:
+    """Without what tmux would wait for the end of."""
+    begun = sent.rfind(b"\x1bPtmux;")
+    return sent[:begun] if begun >= 0 and re.search(rb"[^\x1b]\x1b\\", sent[begun:]) is None else sent
 
 
 @dataclass(frozen=True)
@@ -117,6 +128,7 @@ class FakeTerminal:
         self._last = time.monotonic()
         self._controller, terminal = pty.openpty()
         self.resize(columns, rows, signal_it=False)
+        tty.setraw(terminal)  # what is typed ahead waits for the program and is not echoed
         variables = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TMUX")}
         variables |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": ROOT}
         variables |= {**profile.environment, **(environment or {})}
@@ -167,6 +179,15 @@ class FakeTerminal:
         while (now := time.monotonic()) < end:
             self._step(min(0.02, end - now))
 
+    def quiet(self, seconds: float = 0.25, at_most: float = 10.0) -> None:
+        """Go on until nothing has been sent for so long."""
+        end = time.monotonic() + at_most
+        before, since = len(self.sent), time.monotonic()
+        while time.monotonic() - since < seconds and time.monotonic() < end:
+            self._step(0.02)
+            if len(self.sent) != before:
+                before, since = len(self.sent), time.monotonic()
+
     def until(self, condition: Callable[[bytes], object], seconds: float = 20.0) -> None:
         """Go on until what was sent fulfils a condition; AssertionError when it never does."""
         deadline = time.monotonic() + seconds
@@ -181,12 +202,9 @@ class FakeTerminal:
         return self.process.returncode
 
     def left_over(self, seconds: float) -> bytes:
-        """What would be typed into the shell: all that arrives after the program's end, until all is answered."""
+        """What would be typed into the shell: whatever arrives once the program has ended."""
         self.run(seconds)
         fcntl.fcntl(self._terminal, fcntl.F_SETFL, os.O_NONBLOCK)
-        attributes = termios.tcgetattr(self._terminal)
-        attributes[3] &= ~termios.ICANON
-        termios.tcsetattr(self._terminal, termios.TCSANOW, attributes)
         try:
             return os.read(self._terminal, 65536)
         except BlockingIOError:
@@ -213,9 +231,10 @@ class FakeTerminal:
         sent = bytes(self.sent[self._looked_at :])
         answers = b""
         start = self._looked_at
-        for found in _QUESTION.finditer(sent):
+        for found in _QUESTION.finditer(_whole(sent)):
             answers += self._answer_to(found)
             self._looked_at = start + found.end()
+        self._looked_at = max(self._looked_at, len(self.sent) - LONGEST)
         if answers:
             self._due.append((time.monotonic() + self._delay, answers))
 
