@@ -52,6 +52,9 @@ def generate(
     variation_strength: variation_options.VariationStrength = None,
     blend_prompt: variation_options.BlendPrompt = None,
     blend: variation_options.Blend = None,
+    clip_skip: Annotated[
+        int | None, typer.Option(metavar="N", help="Layers of the text encoder to leave out: 0 or 1.")
+    ] = None,
     refiner_start: variation_options.RefinerStart = None,
     lora: variation_options.Loras = None,
     compute_units: Annotated[str | None, typer.Option(metavar="all|cpu-only|cpu-and-gpu|cpu-and-ne")] = None,
@@ -97,6 +100,7 @@ def generate(
         "variation_strength": variation_options.default(variation_strength, variation_seed, 0.1),
         "blend_prompt": blend_prompt,
         "blend": variation_options.default(blend, blend_prompt, 0.5),
+        "clip_skip": clip_skip,
         "refiner_start": refiner_start,
         "loras": tuple(map(variation_options.lora, lora)) if lora else None,
         "compute_units": compute_units,
