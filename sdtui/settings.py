@@ -70,6 +70,11 @@ class Places:
         return self.cache / "thumbnails"
 
     @property
+    def compiled(self) -> Path:
+        """Networks that Core ML has compiled."""
+        return self.cache / "coreml"
+
+    @property
     def history_file(self) -> Path:
         return self.data / "history.sqlite"
 

@@ -11,10 +11,13 @@ import msgspec
 from sdtui.bundle import Bundle, reference
 from sdtui.bundle.bundle import packages
 from sdtui.bundle.manifest import NetworkEntry
+from sdtui.settings import places
 
 
 def facts(bundle: Bundle) -> dict[str, Any]:
-    """Everything known of a model. ``bytes`` are those on disk, a file that networks share once."""
+    """Everything known of a model. ``bytes`` are those on disk, a file that networks share once;
+    ``compiled_bytes`` those that Core ML's compiled networks of it take in the cache.
+    """
     manifest = bundle.manifest
     return {
         "model": reference(bundle),
@@ -32,6 +35,7 @@ def facts(bundle: Bundle) -> dict[str, Any]:
         "target": manifest.target,
         "adapters": [msgspec.to_builtins(adapter) for adapter in manifest.adapters],
         "bytes": disk_bytes(bundle.path),
+        "compiled_bytes": _compiled_bytes(bundle),
         "hash": bundle.hash,
         "path": str(bundle.path),
         "networks": {role: _network(bundle, entry) for role, entry in manifest.networks.items()},
@@ -51,6 +55,8 @@ def lines(bundle: Bundle) -> Iterator[str]:
         tokens = f": {' '.join(adapter.tokens)}" if adapter.tokens else f" at {adapter.weight:g}"
         yield from _line(adapter.kind, adapter.name + tokens)
     yield from _line("disk", megabytes(known["bytes"]))
+    if known["compiled_bytes"]:
+        yield from _line("compiled", f"{megabytes(known['compiled_bytes'])} in the cache")
     for name in ("path", "hash"):
         yield from _line(name, known[name])
     yield ""
@@ -75,6 +81,14 @@ def disk_bytes(*folders: Path) -> int:
 def megabytes(count: int) -> str:
     """``123 MB``."""
     return f"{count / 1e6:,.0f} MB"
+
+
+def _compiled_bytes(bundle: Bundle) -> int:
+    if not places().compiled.is_dir():  # as everywhere but on a Mac
+        return 0
+    from sdtui.runtime.apple.entries import compiled_bytes
+
+    return compiled_bytes(bundle.path)
 
 
 def _network(bundle: Bundle, entry: NetworkEntry) -> dict[str, Any]:

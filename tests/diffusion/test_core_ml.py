@@ -10,9 +10,12 @@ import pytest
 from msgspec.structs import replace
 
 from sdtui.bundle import Bundle
+from sdtui.bundle.library import STARTER_PATH
+from sdtui.cli.model_facts import facts, lines
 from sdtui.diffusion.events import Encoding, Loading, PipelineEvent
 from sdtui.diffusion.pipeline import Pipeline
 from sdtui.request import GenerationRequest
+from sdtui.runtime.apple.entries import cache_entries
 from tests.runtime.framework import Framework
 
 REQUEST = GenerationRequest(prompt="a red apple", steps=2, seed=7)
@@ -50,6 +53,10 @@ def test_stages_and_fallbacks_are_told(framework: Framework, tiny_bundle: Path) 
     assert first[0] == second[0] == "coreml cpu-only"
     assert {event.stage for event in second[1]} == {"loading", "ready"}
     assert not any(event.note for event in second[1])
+    compiled = facts(bundle)["compiled_bytes"]
+    assert 0 < compiled == sum(entry.bytes for entry in cache_entries())
+    assert f"compiled     {compiled / 1e6:,.0f} MB in the cache" in lines(bundle)
+    assert facts(Bundle.open(STARTER_PATH))["compiled_bytes"] == 0
 
 
 def test_a_unet_that_fails_when_it_is_first_run_is_loaded_anew(

@@ -31,7 +31,7 @@ class Entry:
 
 def cache_folder() -> Path:
     """Where this person's compiled networks lie."""
-    return places().cache / "coreml"
+    return places().compiled
 
 
 def cache_limit() -> int:
@@ -47,6 +47,16 @@ def cache_entries(folder: Path | None = None) -> list[Entry]:
         if not each.name.startswith(".") and (record := read_record(each)):
             entries.append(Entry(each, record, size(each)))
     return sorted(entries, key=lambda entry: entry.record.used)
+
+
+def compiled_bytes(model: Path) -> int:
+    """What the compiled networks of the model in this folder take."""
+    root = model.resolve()
+    return sum(
+        entry.bytes
+        for entry in cache_entries()
+        if any(Path(source).is_relative_to(root) for source in entry.record.sources)
+    )
 
 
 def prune(limit: int, folder: Path | None = None) -> list[Entry]:
