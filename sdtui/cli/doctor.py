@@ -15,6 +15,7 @@ from sdtui import __version__
 from sdtui.bundle import Bundle, installed, locate
 from sdtui.cli.convert_progress import report_on
 from sdtui.cli.errors import FAILED, CommandLineError
+from sdtui.cli.terminal import show_terminal
 from sdtui.doctor.diagnosis import diagnosis
 from sdtui.doctor.finding import Finding
 from sdtui.doctor.golden import SECTION as GOLDEN
@@ -32,7 +33,7 @@ def doctor(
         list[str] | None,
         typer.Option("--model", metavar="NAME|PATH", help="Only these, for --golden (repeatable)."),
     ] = None,
-    terminal: Annotated[bool, typer.Option("--terminal", help="Show a picture as it can.")] = False,
+    terminal: Annotated[bool, typer.Option("--terminal", help="Show a picture by each protocol.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
 ) -> int:
@@ -60,7 +61,7 @@ def doctor(
         print(msgspec.json.encode(told).decode(), flush=True)
     else:
         if terminal:
-            _show_picture()
+            show_terminal()
         print(f"\n{_summary(found)}", flush=True)
     return FAILED if problems else 0
 
@@ -93,29 +94,3 @@ def _summary(found: list[Finding]) -> str:
     if not problems:
         return f"no problems, {notes or 'no'} note{'s' * (notes != 1)}"
     return f"{problems} problem{'s' * (problems != 1)}, {notes or 'no'} note{'s' * (notes != 1)}"
-
-
-def _show_picture() -> None:
-    """A test card in half blocks: colours that should flow, and a circle that should be round."""
-    import os
-
-    from rich.console import Console
-    from rich.style import Style
-    from rich.text import Text
-
-    from sdtui.doctor.card import card
-    from sdtui.terminal.capabilities import colour_depth
-    from sdtui.terminal.halfblock import half_blocks
-
-    console = Console()
-    cells = half_blocks(card(), min(40, console.width), 20, colour_depth(os.environ, console.color_system))
-    print()
-    for row in cells.cells:
-        line = Text()
-        for cell in row:
-            line.append(cell.char, Style(color=_hex(cell.foreground), bgcolor=_hex(cell.background)))
-        console.print(line)
-
-
-def _hex(rgb: tuple[int, int, int] | None) -> str | None:
-    return None if rgb is None else "#{:02x}{:02x}{:02x}".format(*rgb)

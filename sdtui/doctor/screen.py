@@ -6,9 +6,12 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from sdtui.doctor.finding import Finding
-from sdtui.terminal.capabilities import colour_depth
+from sdtui.terminal.capabilities import ColourDepth, colour_depth
+from sdtui.terminal.opening import cell_of_window, inquire
+from sdtui.terminal.protocols import choose
 
 SECTION = "terminal"
 DEPTHS = {
@@ -17,6 +20,13 @@ DEPTHS = {
     "16": "16 colours",
     "grey": "shades of grey (NO_COLOR)",
     "mono": "no colours",
+}
+NAMES = {
+    "kitty": "kitty's graphics",
+    "iterm2": "iTerm2's inline images",
+    "sixel": "sixels",
+    "halfblock": "half blocks",
+    "none": "none",
 }
 SMALLEST = (60, 16)
 """Columns and rows that the studio needs for more than the prompt and the progress line."""
@@ -44,9 +54,19 @@ def screen() -> Iterator[Finding]:
     else:
         yield Finding(section=SECTION, subject="size", told="the output is no terminal")
     yield Finding(section=SECTION, subject="kind", told=_kind(os.environ))
-    yield Finding(
-        section=SECTION, subject="pictures",
-        told="half blocks; kitty, iTerm2 and sixel come in a later release",
+    yield _pictures(depth)
+
+
+def _pictures(depth: ColourDepth) -> Finding:
+    """How the studio will show them, as the terminal says when it is asked."""
+    dialogue = inquire(os.environ)
+    if dialogue is None:
+        return Finding(section=SECTION, subject="pictures", told="half blocks: no terminal could be asked")
+    report = replace(dialogue.report, cell=cell_of_window(2) or dialogue.report.cell)
+    choice = choose(report, os.environ, depth, dialogue.beyond)
+    return Finding(
+        section=SECTION, subject="pictures", told=f"{NAMES[choice.protocol]}: {choice.why}",
+        figures={"protocol": choice.protocol, "answers": report.version, "complete": report.complete},
     )  # fmt: skip
 
 

@@ -12,14 +12,17 @@ import select
 import struct
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sdtui.terminal.answers import CellSize
 from sdtui.terminal.dialogue import Dialogue
+from sdtui.terminal.protocols import brand_of
 
 UNASKED = frozenset({"", "dumb", "linux", "unknown"})
 """Values of TERM whose terminals would print a question instead of answering it."""
+ANSWER_SECONDS = 2.0
+"""How long a terminal may take where somebody waits for it."""
 
 
 class Opening:
@@ -33,7 +36,7 @@ class Opening:
         self.typed = b""
         """What a person typed ahead."""
         self.settings: list[Any] = termios.tcgetattr(keyboard)
-        self._keyboard = keyboard
+        self._keyboard, self._screen = keyboard, screen
         if environment.get("TERM", "") in UNASKED or environment.get("TERM_PROGRAM") == "Apple_Terminal":
             return
         quiet = termios.tcgetattr(keyboard)
@@ -45,8 +48,16 @@ class Opening:
 
     def listen(self, seconds: float) -> None:
         """Read until everything is answered, at most so long; with 0, what is there already."""
+        self._read(seconds, lambda: not self.dialogue.open)
+
+    def listen_beyond_tmux(self, seconds: float) -> None:
+        """Ask the terminal around tmux too, and read until it has answered, at most so long."""
+        os.write(self._screen, self.dialogue.probe_beyond_tmux())
+        self._read(seconds, lambda: self.dialogue.beyond is not None)
+
+    def _read(self, seconds: float, enough: Callable[[], bool]) -> None:
         deadline = time.monotonic() + seconds
-        while self.dialogue.open:
+        while not enough():
             ready, _, _ = select.select([self._keyboard], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 return
@@ -69,6 +80,20 @@ def open_terminal(environment: Mapping[str, str]) -> Opening | None:
     if environment.get("TEXTUAL_DRIVER") or not (os.isatty(0) and os.isatty(2)):
         return None
     return Opening(0, 2, environment)
+
+
+def inquire(environment: Mapping[str, str]) -> Dialogue | None:
+    """Ask the process's own terminal, and the one around tmux, and wait for the answers; None without one."""
+    opening = open_terminal(environment)
+    if opening is None:
+        return None
+    try:
+        opening.listen(ANSWER_SECONDS)
+        if brand_of(opening.dialogue.report, environment)[0] == "tmux":
+            opening.listen_beyond_tmux(ANSWER_SECONDS)
+    finally:
+        opening.close()
+    return opening.dialogue
 
 
 def cell_of_window(screen: int) -> CellSize | None:
