@@ -78,6 +78,7 @@ class Host:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._over.set)
         sweep(self._places.pictures)
+        sweep(self._places.inputs)
         self._queue.restore(self._finished_before)
         self._queue.save()
         if not self._queue.idle:

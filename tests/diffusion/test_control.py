@@ -138,7 +138,7 @@ def test_files_that_are_no_pictures(
     for name, why in (("text.png", "not a picture"), ("absent.png", "no such file")):
         edges = Control(name="edges", image=paths["edges"])
         pose = Control(name="pose", image=str(tmp_path / name))
-        with pytest.raises(PictureError, match=f"{name} cannot be used, .*{why}"):
+        with pytest.raises(PictureError, match=f"the picture for pose cannot be used, .*{why}"):
             controlled.generate(wanted.replace(controls=(edges, pose)))
 
 

@@ -11,6 +11,8 @@ from sdtui.diffusion.pictures.fitting import fit, latent_mask, mask_levels, same
 from sdtui.diffusion.pictures.opening import BLACK, PictureError, open_picture
 from sdtui.request import GenerationRequest
 
+PICTURE, MASK = "the picture", "the mask"
+"""What messages call them: their files have been kept under names that nobody gave."""
 SPARE = 2
 """How many times larger than needed a picture is opened: Lanczos reduces what is left."""
 
@@ -31,13 +33,13 @@ def read_given(request: GenerationRequest, width: int, height: int, scale: int) 
     lines. Raises :class:`PictureError`.
     """
     at_least = SPARE * max(width, height)
-    image = open_picture(request.image, at_least) if request.image else None
-    mask = open_picture(request.mask, at_least, BLACK).convert("L") if request.mask else None
+    image = open_picture(request.image, PICTURE, at_least=at_least) if request.image else None
+    mask = None
+    if request.mask:
+        mask = open_picture(request.mask, MASK, at_least=at_least, ground=BLACK).convert("L")
     if image is not None and mask is not None and not same_shape(image, mask):
         raise PictureError(
-            request.mask or "",
-            "the mask has other proportions than the picture",
-            "paint it over the picture, in its size",
+            MASK, "it has other proportions than the picture", "paint it over the picture, in its size"
         )
     if request.outpaint is not None and image is not None:
         image = outpainted(image, width, height, request.outpaint)
@@ -45,14 +47,20 @@ def read_given(request: GenerationRequest, width: int, height: int, scale: int) 
     elif mask is not None:
         mask = fit(mask, width, height)
     if mask is not None and not latent_mask(mask_levels(mask), scale).any():
-        raise PictureError(
-            request.mask or request.image or "",
-            "nothing in the mask is white" if request.mask else "there is no margin to be painted",
-            f"paint at least {scale} pixels white" if request.mask else f"add {scale} pixels or more",
-        )
-    controls = (open_picture(control.image, at_least, BLACK) for control in request.controls)
+        raise _nothing_to_paint(request, scale)
+    controls = (
+        open_picture(control.image, f"the picture for {control.name}", at_least=at_least, ground=BLACK)
+        for control in request.controls
+    )
     return Given(
         image=None if image is None else fit(image, width, height),
         mask=mask,
         controls=tuple(fit(control, width, height) for control in controls),
     )
+
+
+def _nothing_to_paint(request: GenerationRequest, scale: int) -> PictureError:
+    """The mask's latents, one for ``scale`` x ``scale`` pixels, are all kept."""
+    if request.mask:
+        return PictureError(MASK, "nothing in it is white", f"paint at least {scale} pixels white")
+    return PictureError("outpaint", "it adds too little to the picture", f"add {scale} pixels or more")

@@ -39,61 +39,68 @@ _HEIC_BRANDS = (b"heic", b"heix", b"heif", b"mif1", b"msf1", b"hevc")
 class PictureError(SdtuiError):
     """A picture that was given cannot be used."""
 
-    def __init__(self, path: str, why: str, remedy: str = "give a PNG or JPEG") -> None:
-        super().__init__(f"the picture {path} cannot be used", why, remedy)
+    def __init__(self, name: str, why: str, remedy: str = "give a PNG or JPEG") -> None:
+        super().__init__(f"{name} cannot be used", why, remedy)
 
 
-def open_picture(path: str, at_least: int | None = None, ground: tuple[int, int, int] = WHITE) -> Image.Image:
+def open_picture(
+    path: str,
+    name: str | None = None,
+    *,
+    at_least: int | None = None,
+    ground: tuple[int, int, int] = WHITE,
+) -> Image.Image:
     """The picture in a file as RGB, upright, its colours in sRGB, what is transparent laid on ``ground``.
 
     CMYK, grey, palettes and 16 bits a channel become 8-bit RGB. A picture that is much larger is opened
     in reduced size, neither side below ``at_least`` pixels. Raises :class:`PictureError` for what is no
-    file, no picture, damaged, animated, or above MAX_PIXELS.
+    file, no picture, damaged, animated, or above MAX_PIXELS; ``name`` is what it calls the picture.
     """
-    content = _read(path)
+    name = name or f"the picture {path}"
+    content = _read(path, name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries, about odd metadata and large pictures
         try:
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                _refuse_unusable(path, image)
+                _refuse_unusable(name, image)
                 if at_least is not None:
                     image.draft(None, (at_least, at_least))  # a JPEG decodes to an eighth for less
                 image.load()
-                picture = _upright(_flattened(path, image, ground), image)
+                picture = _upright(_flattened(name, image, ground), image)
         except PictureError:
             raise
         except UnidentifiedImageError:
-            raise PictureError(path, _what_else(content)) from None
+            raise PictureError(name, _what_else(content)) from None
         except Image.DecompressionBombError:
-            raise _too_large(path) from None
+            raise _too_large(name) from None
         except MemoryError:
-            raise PictureError(path, "there is not enough memory for it", "give a smaller one") from None
+            raise PictureError(name, "there is not enough memory for it", "give a smaller one") from None
         except Exception as error:  # a decoder in a damaged file raises whatever it comes upon
             raise PictureError(
-                path, f"it is damaged ({_first_line(error)})", "get or save it again"
+                name, f"it is damaged ({_first_line(error)})", "get or save it again"
             ) from error
     return picture if at_least is None else _reduced(picture, at_least)
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, name: str) -> bytes:
     try:
         return read_regular(path, MAX_BYTES)
     except OSError as error:
-        raise PictureError(path, reason(error), "check the path") from None
+        raise PictureError(name, reason(error), "check the path") from None
 
 
-def _refuse_unusable(path: str, image: Image.Image) -> None:
+def _refuse_unusable(name: str, image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
-        raise _too_large(path)
+        raise _too_large(name)
     # An MPO is a photograph with others beside it, made by cameras; the first is the photograph.
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     if frames > 1:
         raise PictureError(
-            path, f"it is a sequence of {frames} pictures", "save the one that you mean as a PNG"
+            name, f"it is a sequence of {frames} pictures", "save the one that you mean as a PNG"
         )
 
 
-def _flattened(path: str, image: Image.Image, ground: tuple[int, int, int]) -> Image.Image:
+def _flattened(name: str, image: Image.Image, ground: tuple[int, int, int]) -> Image.Image:
     """The colours in 8 bits and sRGB, on ``ground`` where they are transparent."""
     profile = image.info.get("icc_profile")
     if image.has_transparency_data:
@@ -102,17 +109,17 @@ def _flattened(path: str, image: Image.Image, ground: tuple[int, int, int]) -> I
         flat.paste(_in_srgb(layer.convert("RGB"), profile), mask=layer.getchannel("A"))
         return flat
     if image.mode.startswith("I"):
-        return _from_16_bits(path, image).convert("RGB")
+        return _from_16_bits(name, image).convert("RGB")
     if image.mode == "F":
-        raise PictureError(path, "it holds floating-point numbers", "save it with 8 or 16 bits a channel")
+        raise PictureError(name, "it holds floating-point numbers", "save it with 8 or 16 bits a channel")
     return _in_srgb(image, profile).convert("RGB")
 
 
-def _from_16_bits(path: str, image: Image.Image) -> Image.Image:
+def _from_16_bits(name: str, image: Image.Image) -> Image.Image:
     """Grey levels 0 to 65535 as 0 to 255; Pillow's own conversion would cut them off at 255."""
     levels = np.asarray(image)
     if levels.size and not 0 <= levels.min() <= levels.max() <= 65535:
-        raise PictureError(path, "it has more than 16 bits a channel", "save it with 8 or 16")
+        raise PictureError(name, "it has more than 16 bits a channel", "save it with 8 or 16")
     return Image.fromarray(np.rint(levels / 257).astype(np.uint8))
 
 
@@ -153,9 +160,9 @@ def _what_else(content: bytes) -> str:
     return "it is not a picture that sdtui can read"
 
 
-def _too_large(path: str) -> PictureError:
+def _too_large(name: str) -> PictureError:
     return PictureError(
-        path, f"it has more than {MAX_PIXELS // 1_000_000} million pixels", "save it in a smaller size"
+        name, f"it has more than {MAX_PIXELS // 1_000_000} million pixels", "save it in a smaller size"
     )
 
 
