@@ -1,0 +1,1 @@
+"""Operations one by one, through coremltools' MIL builder, against numpy and torch."""
