@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from sdtui.bundle.scheduler import scheduler_config
 from sdtui.diffusion.noise import Noise
 from sdtui.diffusion.philox import cuda_randn, philox
-from sdtui.request import SEED_LIMIT, RandomSource
+from sdtui.diffusion.schedulers import RECIPES, make_scheduler, pure, shown
+from sdtui.request import SEED_LIMIT, RandomSource, Scheduler
+from tests.tiny import SCHEDULER_CONFIG
 
 SHAPE = (1, 4, 6, 5)
 SOURCES: tuple[RandomSource, ...] = ("numpy", "torch", "nvidia")
@@ -112,6 +118,33 @@ def test_what_schedulers_draw_is_of_the_same_gpu_stream() -> None:
     assert_array_equal(again.ravel().numpy(), cuda_randn(7, 2, again.numel()))
     # Afterwards torch draws for itself again.
     assert not torch.equal(torch.randn(SHAPE, generator=generator), Noise(7, "nvidia").draw(SHAPE))
+
+
+@pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.stochastic])
+def test_every_scheduler_that_draws_noise_draws_it_from_there(
+    name: Scheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = scheduler_config("sd3") if RECIPES[name].flow else SCHEDULER_CONFIG
+
+    def walk(generator: torch.Generator | None, noise: Noise) -> torch.Tensor:
+        scheduler = make_scheduler(name, config, 4)
+        latents = pure(scheduler, torch.ones(SHAPE))
+        for timestep in scheduler.timesteps:
+            prediction = 0.1 * shown(scheduler, latents, timestep)
+            with noise.stepping():
+                latents = scheduler.step(prediction, timestep, latents, generator=generator)[0]
+        return latents
+
+    noise = Noise(7, "nvidia")
+    found = walk(noise.generator(), noise)
+    calls = itertools.count()
+
+    def drawn(shape: tuple[int, ...], **_options: object) -> torch.Tensor:
+        return torch.from_numpy(cuda_randn(7, next(calls), math.prod(shape))).reshape(shape)
+
+    monkeypatch.setattr(f"diffusers.schedulers.{RECIPES[name].module}.randn_tensor", drawn)
+    assert torch.equal(found, walk(None, Noise(7, "torch")))
+    assert next(calls) >= 3
 
 
 @pytest.mark.parametrize("source", SOURCES)
