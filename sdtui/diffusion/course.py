@@ -39,7 +39,10 @@ def legs(request: GenerationRequest, make: Callable[[], Any], players: Sequence[
     second = make()
     first = len(second.timesteps) - left
     begin(second, first)
-    walk = (Leg(scheduler, before, *base), Leg(second, second.timesteps[first:], *refiners[0]))
+    walk = (
+        Leg(scheduler, before, *base),
+        Leg(second, second.timesteps[first:], *refiners[0], refining=True),
+    )
     return tuple(leg for leg in walk if len(leg.timesteps))
 
 

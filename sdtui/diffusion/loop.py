@@ -40,13 +40,15 @@ Tell = Callable[[Array, Moment, Conditions], Conditions]
 class Leg:
     """A part of the walk that one network goes, under the same ``conditions``.
 
-    ``scheduler`` stands at the first of ``timesteps``.
+    ``scheduler`` stands at the first of ``timesteps``. One that is ``refining`` is shown the sample
+    alone: neither ControlNets nor inpainting models' channels are made for a refiner.
     """
 
     scheduler: Any
     timesteps: Tensor
     family: Family
     conditions: Conditions
+    refining: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,8 @@ def guide(predictions: Tensor, steering: Steering) -> Tensor:
 
 def _answers(leg: Leg, steering: Steering, sample: Array, moment: Moment) -> Array:
     """The network's answer to each prompt: (P, C, h, w)."""
+    if leg.refining:
+        return leg.family.predict(sample, moment.timestep, leg.conditions)
     told = steering.tell(sample, moment, leg.conditions) if steering.tell else leg.conditions
     if steering.channels is not None:
         sample = np.concatenate([sample, steering.channels], axis=1)
