@@ -1,4 +1,4 @@
-"""A small app around one canvas, for a terminal to show: ``python -m tests.tui.picture_app [PROTOCOL]``.
+"""A small app around a canvas, for terminals: ``python -m tests.tui.picture_app [PROTOCOL [quarters]]``.
 
 f1 opens a dialog, escape closes it; f2 shows the next picture, f3 twenty previews and a picture, f4
 changes a label, f5 shows a notice over the picture; ctrl+q ends it, and it says what was typed.
@@ -27,6 +27,23 @@ from sdtui.tui.widgets.canvas import Canvas
 COLOURS = ("red", "green", "blue", "yellow")
 
 
+def numbered(number: int) -> Image.Image:
+    """A picture unlike the one before it."""
+    image = Image.linear_gradient("L").convert("RGB")
+    image.paste(COLOURS[number % 4], (64, 64, 192, 192))
+    return image
+
+
+def quarters() -> Image.Image:
+    """Four colours in four corners."""
+    image = Image.new("RGB", (512, 512))
+    for colour, place in zip(
+        ("#ff0000", "#00ff00", "#0000ff", "#ffff00"), ((0, 0), (256, 0), (0, 256), (256, 256)), strict=True
+    ):
+        image.paste(colour, (*place, place[0] + 256, place[1] + 256))
+    return image
+
+
 class Dialog(ModalScreen[None]):
     """Something in front."""
 
@@ -48,12 +65,13 @@ class PictureApp(App[None]):
         ("f5", "notice", "notice"),
     ]
 
-    def __init__(self, opening: Opening, wanted: TerminalImages) -> None:
+    def __init__(self, opening: Opening, wanted: TerminalImages, quartered: bool) -> None:
         super().__init__(driver_class=StudioDriver)
         self.opening = opening
         self._depth = colour_depth(os.environ, self.console.color_system)
         self.projector = Projector(opening.dialogue, wanted, self._depth)
         self._number = 0
+        self._quartered = quartered
         self.typed = ""
 
     def compose(self) -> ComposeResult:
@@ -79,9 +97,7 @@ class PictureApp(App[None]):
 
     def action_next(self) -> None:
         self._number += 1
-        image = Image.linear_gradient("L").convert("RGB")
-        image.paste(COLOURS[self._number % 4], (64, 64, 192, 192))
-        self.query_one(Canvas).show(image)
+        self.query_one(Canvas).show(quarters() if self._quartered else numbered(self._number))
 
     def action_previews(self) -> None:
         for step in range(20):
@@ -105,7 +121,7 @@ def main() -> None:
     opening = open_terminal(os.environ)
     assert opening is not None
     opening.listen(0)
-    app = PictureApp(opening, cast(TerminalImages, wanted))
+    app = PictureApp(opening, cast(TerminalImages, wanted), "quarters" in sys.argv)
     try:
         app.run()
     finally:
