@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,18 +82,15 @@ def controlling(
     return _quiet(pipeline(**_parts(tiny, unet), controlnet=networks))
 
 
-def expected(
-    reference: Any,
-    request: GenerationRequest,
-    config: Mapping[str, Any] = SCHEDULER_CONFIG,
-    **pictures: Any,
-) -> Image.Image:
-    """What diffusers' pipeline ``reference`` makes of ``request`` and pictures under its own names.
+def expected(reference: Any, request: GenerationRequest, **pictures: Any) -> Image.Image:
+    """What diffusers' pipeline ``reference`` makes of ``request`` and pictures under its own names."""
+    reference.scheduler = theirs(request.scheduler, SCHEDULER_CONFIG)
+    return drawn(reference, request, **pictures)
 
-    ``config`` is the model's scheduler_config.json.
-    """
+
+def drawn(reference: Any, request: GenerationRequest, **pictures: Any) -> Image.Image:
+    """The same with the scheduler that ``reference`` has."""
     assert request.seed is not None
-    reference.scheduler = theirs(request.scheduler, config)
     image: Image.Image = reference(
         request.prompt,
         negative_prompt=request.negative_prompt,
