@@ -310,6 +310,7 @@ class Studio(App[None]):
         """Close every screen above the main one."""
         while self.screen is not self.create:
             self.pop_screen()
+        self.reader.recent()  # some may have been deleted up there
 
     @on(Library.MoreWanted)
     def _more_models_wanted(self) -> None:

@@ -10,13 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Static
 
 from sdtui.terminal.capabilities import ColourDepth
 from sdtui.tui import messages, wishes
 from sdtui.tui.difference import changed_words
 from sdtui.tui.request_rows import differences, label
+from sdtui.tui.screens.closing import ClosesOnce
 from sdtui.tui.session import Picture, failure_line
 from sdtui.tui.shelf import Shelf
 from sdtui.tui.widgets.canvas import Canvas
@@ -32,7 +32,7 @@ HINTS = {
 LABEL, COLUMN = 16, 24
 
 
-class Compare(Screen[None]):
+class Compare(ClosesOnce[None]):
     """One of the two is the chosen one. Shown one at a time, in one place, they blink into each other."""
 
     CSS_PATH: ClassVar[list[str]] = ["compare.tcss", "../widgets/key_hints.tcss"]  # type: ignore[assignment]

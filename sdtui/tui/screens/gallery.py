@@ -11,12 +11,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from sdtui.terminal.capabilities import ColourDepth
 from sdtui.tui import messages, wishes
 from sdtui.tui.request_rows import rows
+from sdtui.tui.screens.closing import ClosesOnce
 from sdtui.tui.session import Picture, Session, failure_line
 from sdtui.tui.shelf import Shelf
 from sdtui.tui.widgets.canvas import Canvas
@@ -44,7 +44,7 @@ HINTS = {
 }
 
 
-class Gallery(Screen[None]):
+class Gallery(ClosesOnce[None]):
     """The grid, and beside it the current picture with its request.
 
     ``open`` gives that picture the whole screen. What is deleted lies in the trash; undo takes back

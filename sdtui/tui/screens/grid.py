@@ -17,6 +17,7 @@ from sdtui.request import SEED_LIMIT, GenerationRequest
 from sdtui.tui.axes import NOTHING, SETTINGS, WORDS, Axis, crossed, parse_axis
 from sdtui.tui.figures import shortened
 from sdtui.tui.request_rows import label
+from sdtui.tui.screens.closing import ClosesOnce
 from sdtui.tui.session import failure_line
 from sdtui.tui.widgets.choice import Choice
 from sdtui.tui.widgets.key_hints import KeyHints
@@ -47,7 +48,7 @@ EXAMPLES = {
 }
 
 
-class Grid(ModalScreen[tuple[Axis, Axis] | None]):
+class Grid(ClosesOnce[tuple[Axis, Axis] | None], ModalScreen[tuple[Axis, Axis] | None]):
     """Dismisses with the axes across and down; either may be :data:`~sdtui.tui.axes.NOTHING`."""
 
     CSS_PATH: ClassVar[list[str]] = ["grid.tcss", "../widgets/key_hints.tcss"]  # type: ignore[assignment]

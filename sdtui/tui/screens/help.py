@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from sdtui.tui.commands import COMMANDS
 from sdtui.tui.key_catalogue import PARTS, in_force
+from sdtui.tui.screens.closing import ClosesOnce
 
 WRITING = (
     ("up", "at the top: the prompt before this one", ""),
@@ -27,7 +28,7 @@ MEANING = 58
 """Columns that the keys take, and what they do."""
 
 
-class Help(ModalScreen[None]):
+class Help(ClosesOnce[None], ModalScreen[None]):
     """``keymap`` holds the keys that are others than usual."""
 
     CSS_PATH = "help.tcss"

@@ -10,6 +10,8 @@ from textual.geometry import Offset
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from sdtui.tui.screens.closing import ClosesOnce
+
 LETTERS = {
     "p": "prompt",
     "n": "negative",
@@ -20,7 +22,7 @@ LETTERS = {
 }
 
 
-class Jump(ModalScreen[str | None]):
+class Jump(ClosesOnce[str | None], ModalScreen[str | None]):
     """Dismisses with the part that was chosen. ``places`` says where the parts in sight begin."""
 
     CSS_PATH = "jump.tcss"

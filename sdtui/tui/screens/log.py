@@ -11,10 +11,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Static
 
 from sdtui.settings import places
+from sdtui.tui.screens.closing import ClosesOnce
 from sdtui.tui.widgets.key_hints import KeyHints
 
 TAIL_BYTES = 64 * 1024
@@ -23,7 +23,7 @@ LOOK_SECONDS = 1.0
 HINTS = {"log.copy": "copy its path", "log.start": "beginning", "log.end": "end", "log.close": "close"}
 
 
-class Log(Screen[None]):
+class Log(ClosesOnce[None]):
     """The end of the engine's log; what is added while it is open appears."""
 
     CSS_PATH: ClassVar[list[str]] = ["log.tcss", "../widgets/key_hints.tcss"]  # type: ignore[assignment]

@@ -14,12 +14,13 @@ from textual.widgets import Static
 
 from sdtui.errors import SdtuiError
 from sdtui.tui import disk
+from sdtui.tui.screens.closing import ClosesOnce
 from sdtui.tui.session import failure_line
 
 LABEL = 16
 
 
-class ModelDetails(ModalScreen[None]):
+class ModelDetails(ClosesOnce[None], ModalScreen[None]):
     """What the manifest of the model that requests call ``reference`` says, and its networks."""
 
     CSS_PATH = "model_details.tcss"

@@ -17,6 +17,7 @@ from textual.widgets.option_list import Option
 from sdtui.tui.figures import shortened
 from sdtui.tui.presets import Preset
 from sdtui.tui.request_rows import label, value
+from sdtui.tui.screens.closing import ClosesOnce
 from sdtui.tui.widgets.key_hints import KeyHints
 
 NAME = 20
@@ -29,7 +30,7 @@ HINTS = {
 }
 
 
-class Presets(ModalScreen[Preset | None]):
+class Presets(ClosesOnce[Preset | None], ModalScreen[Preset | None]):
     """Dismisses with the preset to use. ``changed`` hears of every change of the presets."""
 
     CSS_PATH: ClassVar[list[str]] = ["presets.tcss", "../widgets/key_hints.tcss"]  # type: ignore[assignment]

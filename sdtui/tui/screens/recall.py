@@ -17,10 +17,11 @@ from textual.widgets.option_list import Option
 from sdtui.request import GenerationRequest
 from sdtui.tui.figures import shortened
 from sdtui.tui.messages import Found
+from sdtui.tui.screens.closing import ClosesOnce
 from sdtui.tui.session import Picture
 
 
-class Recall(ModalScreen[GenerationRequest | None]):
+class Recall(ClosesOnce[GenerationRequest | None], ModalScreen[GenerationRequest | None]):
     """``search`` is asked for the pictures of a text, and answers later with a Found message."""
 
     CSS_PATH = "recall.tcss"

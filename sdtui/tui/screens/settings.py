@@ -19,6 +19,7 @@ from textual.widgets import Input, Static
 
 from sdtui.errors import SdtuiError
 from sdtui.settings import Settings, places, save_settings
+from sdtui.tui.screens.closing import ClosesOnce
 from sdtui.tui.session import failure_line
 from sdtui.tui.widgets.choice import Choice
 from sdtui.tui.widgets.key_hints import KeyHints
@@ -61,7 +62,7 @@ def rows() -> Iterator[Row]:
             yield Row(name, about, (), optional)
 
 
-class SettingsScreen(ModalScreen[Settings | None]):
+class SettingsScreen(ClosesOnce[Settings | None], ModalScreen[Settings | None]):
     """Dismisses with the settings when they are saved."""
 
     CSS_PATH: ClassVar[list[str]] = ["settings.tcss", "../widgets/key_hints.tcss"]  # type: ignore[assignment]
