@@ -125,6 +125,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("queue", "f7", "open('queue')", "queue", "See what waits; delete takes it out"),
     Command("recent", "f8", "open('recent')", "recent", "Look at the latest pictures"),
     Command("convert", "", "screen('convert')", "convert a model", "Make a Core ML model of a checkpoint"),
+    Command("mask", "alt+m", "screen('mask')", "mask", "Paint where the source picture is to be made anew"),
     Command(
         "settings", "f12", "screen('settings')", "settings", "Change what new requests start with, and more"
     ),

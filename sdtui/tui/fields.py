@@ -27,7 +27,8 @@ DEFAULTS = Draft()
 class Field(msgspec.Struct, frozen=True):
     """One row. ``turned`` answers left (-1) and right (+1); ``typed`` reads what a person typed.
 
-    ``typed`` raises :class:`RequestError` when that is no value for this field.
+    ``typed`` raises :class:`RequestError` when that is no value for this field. ``dependents`` mean
+    nothing without this field, and are cleared with it.
     """
 
     name: str
@@ -35,10 +36,11 @@ class Field(msgspec.Struct, frozen=True):
     shown: Callable[[Draft], str]
     turned: Callable[[Draft, int], Draft]
     typed: Callable[[Draft, str], Draft]
+    dependents: tuple[str, ...] = ()
 
     def cleared(self, draft: Draft) -> Draft:
         """The draft with this field as a new one has it."""
-        return draft.replace(**{self.name: getattr(DEFAULTS, self.name)})
+        return draft.replace(**{name: getattr(DEFAULTS, name) for name in (self.name, *self.dependents)})
 
     def is_set(self, draft: Draft) -> bool:
         """Whether the field says something else than a new draft's."""
@@ -149,7 +151,7 @@ ALWAYS: tuple[Field, ...] = (
 """What every request tells."""
 
 SOMETIMES: tuple[Field, ...] = (
-    _path("image"),
+    msgspec.structs.replace(_path("image"), dependents=("mask", "outpaint")),
     _number("strength", float, 0.05),
     _path("mask"),
     _number("width", int, 64, 512),

@@ -11,11 +11,13 @@ from sdtui.tui.screens.convert import Convert
 from sdtui.tui.screens.gallery import Gallery
 from sdtui.tui.screens.grid import Grid
 from sdtui.tui.screens.log import Log
+from sdtui.tui.screens.mask import MaskScreen
 from sdtui.tui.screens.presets import Presets
 from sdtui.tui.screens.recall import Recall
 from sdtui.tui.screens.settings import SettingsScreen
 from sdtui.tui.widgets.choice import Choice
 from sdtui.tui.widgets.library import Library
+from sdtui.tui.widgets.mask_painter import MaskPainter
 from sdtui.tui.widgets.picture_grid import PictureGrid
 from sdtui.tui.widgets.queue import Queue
 from sdtui.tui.widgets.recent import RecentStrip
@@ -31,6 +33,7 @@ PARTS: Mapping[str, tuple[BindingType, ...]] = {
     "In recall": tuple(Recall.BINDINGS),
     "In the presets": tuple(Presets.BINDINGS),
     "In the X/Y sheet": (*Choice.BINDINGS, *Grid.BINDINGS),
+    "In the mask": (*MaskPainter.BINDINGS, *MaskScreen.BINDINGS),
     "In the settings": (*Choice.BINDINGS, *SettingsScreen.BINDINGS),
     "In the log": tuple(Log.BINDINGS),
     "In the conversion": (*Choice.BINDINGS, *Convert.BINDINGS),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdtui.conversion import ConversionRequest
@@ -122,6 +123,27 @@ def use_preset(studio: Studio, preset: Preset) -> None:
     studio.create.use(with_preset(studio.session.draft, preset))
 
 
+def mask(studio: Studio) -> None:
+    """Paint where the source is to be made anew; without a source, the shown picture becomes it."""
+    from sdtui.tui.screens.mask import MaskScreen
+
+    draft, shown = studio.session.draft, studio.session.opened or studio.session.latest
+    source = draft.image or (shown.path if shown else None)
+    if source is None:
+        studio.session.complain(
+            SdtuiError("nothing to paint on", "there is no picture yet", "make one, or name a source")
+        )
+        studio.show()
+        return
+
+    def painted(path: Path | None) -> None:
+        if path is not None:
+            studio.create.gather()
+            studio.create.use(studio.session.draft.replace(image=source, mask=str(path)))
+
+    studio.push_screen(MaskScreen(source, draft.mask, studio.create.depth), painted)
+
+
 def settings(studio: Studio) -> None:
     """Change the settings."""
     from sdtui.tui.screens.settings import SettingsScreen
@@ -202,6 +224,7 @@ OPENINGS: dict[str, Callable[[Studio], None]] = {
         compare,
         grid,
         presets,
+        mask,
         settings,
         model,
         log,

@@ -176,7 +176,9 @@ class RequestPanel(Widget, can_focus=True):
         ]
 
     def _row(self, field: Field, draft: Draft, changed: bool, current: bool) -> Content:
-        value = shortened(field.shown(draft), max(8, self.size.width - len(field.label) - 5))
+        value = shortened(
+            field.shown(draft), max(8, self.size.width - len(field.label) - (5 if current else 1))
+        )
         if current and self.typed:
             return self._line(field.label, Content.styled(f"{self.typed}▏", "bold $accent"))
         if current:
