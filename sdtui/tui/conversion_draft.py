@@ -37,6 +37,9 @@ class ConversionDraft(msgspec.Struct, frozen=True, kw_only=True):
     sizes: str = ""
     loras: str = ""
     networks: str = ""
+    controlnets: str = ""
+    refiner: str = ""
+    vae: str = ""
 
     def replace(self, **changes: object) -> ConversionDraft:
         """A copy with some fields changed."""
@@ -59,6 +62,11 @@ class ConversionDraft(msgspec.Struct, frozen=True, kw_only=True):
             sizes=tuple(map(parse_size, _items(self.sizes))),
             loras=tuple(map(parse_fused, _items(self.loras))),
             networks=parse_parts(self.networks) or None,
+            controlnets=tuple(_items(self.controlnets)),
+            # Without it, the UNet would not take what the ControlNets add.
+            unet_support_controlnet=bool(_items(self.controlnets)),
+            refiner=self.refiner.strip() or None,
+            vae=self.vae.strip() or None,
         )
 
 

@@ -339,6 +339,9 @@ def test_a_draft_becomes_a_request() -> None:
         sizes="512x512,",
         loras="x.safetensors:0.5, y.safetensors",
         networks="unet, text_encoder",
+        controlnets="/c/canny, org/depth",
+        refiner=" /c/refiner ",
+        vae="/c/vae",
     )
     assert written.request(models) == ConversionRequest(
         source="a/b",
@@ -347,6 +350,10 @@ def test_a_draft_becomes_a_request() -> None:
         sizes=((512, 512),),
         loras=(Fused("x.safetensors", 0.5), Fused("y.safetensors")),
         networks=("text-encoder", "unet"),
+        controlnets=("/c/canny", "org/depth"),
+        unet_support_controlnet=True,
+        refiner="/c/refiner",
+        vae="/c/vae",
     )
 
 

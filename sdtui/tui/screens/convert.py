@@ -30,6 +30,7 @@ from sdtui.tui.figures import bar
 from sdtui.tui.forecaster import Forecaster
 from sdtui.tui.messages import Forecasted
 from sdtui.tui.path_suggester import PathSuggester
+from sdtui.tui.screens.closing import ClosesOnce
 from sdtui.tui.session import Session, failure_line
 from sdtui.tui.widgets.choice import Choice
 
@@ -45,10 +46,13 @@ LABELS = {
     "sizes": "sizes",
     "loras": "LoRAs",
     "networks": "networks",
+    "controlnets": "ControlNets",
+    "refiner": "refiner",
+    "vae": "VAE",
 }
 
 
-class Convert(ModalScreen[ConversionRequest | None]):
+class Convert(ClosesOnce[ConversionRequest | None], ModalScreen[ConversionRequest | None]):
     """Writes the session's conversion draft; dismisses with the request when the person starts it.
 
     ``written`` is called when the draft has changed.
@@ -96,6 +100,9 @@ class Convert(ModalScreen[ConversionRequest | None]):
         yield "sizes", _text("sizes", draft, "the model's own, or 512x512, 512x768")
         yield "loras", _text("loras", draft, "none, or file.safetensors:0.8, …", paths)
         yield "networks", _text("networks", draft, "all there are, or unet, vae-decoder, …")
+        yield "controlnets", _text("controlnets", draft, "none, or folders and Hub names, …", paths)
+        yield "refiner", _text("refiner", draft, "none, or the refiner of an SDXL", paths)
+        yield "vae", _text("vae", draft, "its own, or another", paths)
 
     def on_mount(self) -> None:
         self.query_one("#keys", Static).update(self._keys())
