@@ -64,6 +64,8 @@ def differing(draft: Draft, request: GenerationRequest) -> frozenset[str]:
     that are drawn from it.
     """
     names = set(Choices.__struct_fields__) - {"count"}
+    # The model's own size goes without saying here; the engine writes it down.
+    names -= {name for name in ("width", "height") if getattr(draft, name) is None}
     if not draft.seed_locked:
         names -= {"seed"}
     if draft.prompt == request.template:

@@ -116,6 +116,7 @@ def main() -> None:
     parser.add_argument("--size", default="160x48")
     parser.add_argument("--prompt", action="append", help="repeat it for several pictures")
     parser.add_argument("--step", help="photograph the last picture at this step, such as 12/20")
+    parser.add_argument("--press", action="append", help="a key before the photograph; repeat it for several")
     parser.add_argument("--convert", metavar="SOURCE", help="photograph the conversion dialog instead")
     options = parser.parse_args()
     columns, rows = map(int, options.size.split("x"))
@@ -126,6 +127,9 @@ def main() -> None:
             open_conversion(terminal, options.convert)
         else:
             make_pictures(terminal, [*earlier, last], options.step)
+        for key in options.press or ():
+            terminal.press(key)
+            terminal.rest()
         photograph(terminal.screen).save(options.output)
         terminal.press("ctrl+q")
         terminal.ended()

@@ -108,6 +108,9 @@ def test_what_differs_from_a_picture() -> None:
     changed = draft_of(request).replace(steps=21, prompt="b", seed=4, count=3)
     assert differing(changed, request) == {"steps", "prompt", "seed"}
     assert differing(changed.replace(seed_locked=False), request) == {"steps", "prompt"}
+    sized = request.replace(width=64, height=64)
+    assert differing(draft_of(request), sized) == frozenset(), "the model's own size goes without saying"
+    assert differing(draft_of(request).replace(width=128), sized) == {"width"}
 
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)

@@ -23,6 +23,8 @@ WRITING = (
     ("right", "at the end: take the suggestion", ""),
     ("^z / ^y", "undo, redo", ""),
 )
+WIDE = 112
+"""Columns of a terminal in which the ids have room beside the rest."""
 KEYS = 22
 MEANING = 58
 """Columns that the keys take, and what they do."""
@@ -46,12 +48,13 @@ class Help(ClosesOnce[None], ModalScreen[None]):
             yield Static(self._content())
 
     def _content(self) -> Content:
+        with_ids = self.app.size.width >= WIDE
         keys = {command.id: self._keymap.get(command.id, command.keys) for command in COMMANDS}
         bound = in_force((each.binding_for(keys[each.id]) for each in COMMANDS if keys[each.id]), {})
         rows = [(self._keys(bound[each.id]), each.meaning, each.id) for each in COMMANDS if keys[each.id]]
         others = [("", each.meaning, each.id) for each in COMMANDS if not keys[each.id]]
-        lines = _section("Everywhere", rows)
-        lines += _section("In the prompt", WRITING)
+        lines = _section("Everywhere", rows, with_ids)
+        lines += _section("In the prompt", WRITING, with_ids)
         for title, bindings in PARTS.items():
             lines += _section(
                 title,
@@ -59,25 +62,29 @@ class Help(ClosesOnce[None], ModalScreen[None]):
                     (self._keys(binding), binding.description, id)
                     for id, binding in in_force(bindings, self._keymap).items()
                 ],
+                with_ids,
             )
-        lines += _section("In the palette only, until the keymap gives them keys", others)
+        lines += _section("In the palette only, until the keymap gives them keys", others, with_ids)
         lines.append(Content.styled("escape closes this", "$foreground-muted"))
         return Content("\n").join(lines)
+
+    def on_resize(self) -> None:
+        self.query_one(Static).update(self._content())
 
     def _keys(self, binding: Binding) -> str:
         each = (replace(binding, key=key.strip(), key_display=None) for key in binding.key.split(","))
         return "  ".join(map(self.app.get_key_display, each))
 
 
-def _section(title: str, rows: Iterable[tuple[str, str, str]]) -> list[Content]:
-    """A heading; keys, their meaning and the id for a keymap in columns; and a blank line."""
+def _section(title: str, rows: Iterable[tuple[str, str, str]], with_ids: bool) -> list[Content]:
+    """A heading; keys, their meaning and, where there is room, the id for a keymap; and a blank line."""
     return [
         Content.styled(title, "bold $accent"),
         *(
             Content.assemble(
                 (f"  {keys:<{KEYS}}", "bold"),
-                (f"{meaning:<{MEANING}}  ", "$foreground-muted"),
-                (id, "$foreground-disabled"),
+                (f"{meaning:<{MEANING}}  " if with_ids else meaning, "$foreground-muted"),
+                (id if with_ids else "", "$foreground-disabled"),
             )
             for keys, meaning, id in rows
         ),
