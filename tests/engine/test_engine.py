@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import stat
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from sdtui.engine.client import EngineClient, EngineLost
 from sdtui.engine.protocol import (
@@ -221,3 +223,31 @@ def test_a_killed_engine_loses_the_running_job_only(client: EngineClient, tiny_b
     assert before.worker_pid is not None
     psutil.wait_procs([psutil.Process(before.worker_pid)] if psutil.pid_exists(before.worker_pid) else [], 30)
     assert not psutil.pid_exists(before.worker_pid), "a worker without a host leaves"
+
+
+def test_a_job_waits_with_pictures_of_its_own(
+    client: EngineClient, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.png"
+    Image.new("RGB", (64, 64), "red").save(photo)
+    content = photo.read_bytes()
+    job = submit(client, tiny_bundle, image=str(photo))
+    queued = heard(client, lambda message: isinstance(message, Queued) and message.job == job)
+    photo.unlink()
+    assert isinstance(queued, Queued)
+    kept = places().inputs / f"{hashlib.sha256(content).hexdigest()}.png"
+    assert queued.request.image == str(kept)
+    assert kept.read_bytes() == content
+    assert next(each for each in snapshot(client).jobs if each.job == job).request.image == str(kept)
+    outcome(client, job)
+
+
+def test_a_picture_that_is_not_there_is_told_at_once(
+    client: EngineClient, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    job = submit(client, tiny_bundle, image=str(tmp_path / "absent.png"))
+    failed = heard(client, lambda message: isinstance(message, Failed | Queued))
+    assert isinstance(failed, Failed)
+    assert failed.job == job
+    assert failed.failure.why == "no such file or directory"
+    assert job not in [each.job for each in snapshot(client).jobs]
