@@ -255,6 +255,10 @@ def _weight_elsewhere(model: Any) -> None:
     _blob(model).fileName = "@model_path/../../../weights/weight.bin"
 
 
+def _endless_file_name(model: Any) -> None:
+    _blob(model).fileName = "@model_path/" + "weights" * 1000
+
+
 def _offset_out_of_range(model: Any) -> None:
     _blob(model).offset = 1 << 60
 
@@ -309,6 +313,7 @@ def _image_input(model: Any) -> None:
         (_lost_input, "lacks its input weight"),
         (_dangling_name, "nothing computes nobody"),
         (_weight_elsewhere, "outside its own folder"),
+        (_endless_file_name, "it names a file that cannot be"),
         (_offset_out_of_range, "too few for a blob"),
         (_huge_constant, "a constant of .* fp16 has"),
         (_circle, "depends on what is not known yet"),

@@ -19,6 +19,8 @@ from sdtui.runtime.portable.weights import WeightFile
 from sdtui.runtime.portable.wire import MalformedError
 
 _SHOWN = 200
+_LONGEST, _DEEPEST = 255, 8
+"""Bytes of a name and names of a path that every file system takes."""
 _MANIFEST = "Manifest.json"
 _MODEL_PATH = "@model_path/"
 _LARGEST = 1 << 28
@@ -176,6 +178,11 @@ def _inside(folder: Path, relative: str) -> Path:
     parts = PurePosixPath(relative)
     if "\0" in relative or parts.is_absolute() or ".." in parts.parts:
         raise MalformedError("it points outside its own folder")
+    if (
+        any(len(part.encode(errors="replace")) > _LONGEST for part in parts.parts)
+        or len(parts.parts) > _DEEPEST
+    ):
+        raise MalformedError("it names a file that cannot be")
     return folder / parts
 
 
