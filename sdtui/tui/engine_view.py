@@ -25,6 +25,8 @@ from sdtui.engine.protocol import (
 from sdtui.request import GenerationRequest
 
 Link = Literal["starting", "on", "lost", "asleep"]
+MUCH = 2**29
+"""Bytes by which the machine's memory changes before an idle studio shows it: other programs never rest."""
 TRACE = 120
 """Memory readings kept for the graph: a minute, at two a second."""
 
@@ -143,8 +145,8 @@ class EngineView(msgspec.Struct, frozen=True):
         return replace(self, conversions=tuple(filter(_unfinished, known.values())))
 
     def _measured(self, memory: Memory) -> EngineView:
-        # A gauge that reads the same while nothing happens is no news: the screen stays still.
-        if self.warmth != "busy" and self.memory and _figures(memory) == _figures(self.memory):
+        # A gauge that reads about the same while nothing happens is no news: the screen stays still.
+        if self.warmth != "busy" and self.memory and not _is_news(memory, self.memory):
             return self
         return replace(self, memory=memory, trace=(*self.trace, memory.engine)[-TRACE:])
 
@@ -156,6 +158,9 @@ def _unfinished(conversion: Conversion) -> bool:
     return conversion.state in ("queued", "running")
 
 
-def _figures(memory: Memory) -> tuple[float, ...]:
-    """What people can tell apart: tenths of a gigabyte."""
-    return tuple(round(count / 2**30, 1) for count in msgspec.structs.astuple(memory))
+def _is_news(memory: Memory, shown: Memory) -> bool:
+    """Whether people would want to see it: another tenth of the engine's, or much of the machine's."""
+    tenths = [
+        [round(count / 2**30, 1) for count in (each.engine, each.engine_peak)] for each in (memory, shown)
+    ]
+    return tenths[0] != tenths[1] or abs(memory.machine - shown.machine) >= MUCH

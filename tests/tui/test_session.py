@@ -251,8 +251,11 @@ def test_memory_is_traced() -> None:
 def test_an_idle_gauge_that_reads_the_same_changes_nothing() -> None:
     studio = session()
     before = studio.engine
-    studio.hear(Gauge(msgspec.structs.replace(MEMORY, machine=MEMORY.machine + 1000), "warm"))
-    assert studio.engine == before
+    for change in (1000, 2**28, -(2**28)):
+        studio.hear(Gauge(msgspec.structs.replace(MEMORY, machine=MEMORY.machine + change), "warm"))
+        assert studio.engine == before
+    studio.hear(Gauge(msgspec.structs.replace(MEMORY, machine=MEMORY.machine + 2**29), "warm"))
+    assert studio.engine != before
 
 
 # ---- pictures, and the next run ------------------------------------------------------------------
