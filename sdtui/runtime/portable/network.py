@@ -47,7 +47,8 @@ class PortableNetwork:
     declares as fp32 is computed in fp32. ``auto`` is fp16 on CUDA, bf16 on a processor that has it,
     else fp32. ``function`` is the one to run of several, None for the default one. With ``streamed``
     weights stay on disk and are read for each step that needs them: slower, in a fraction of the
-    memory, and the same but for rounding. Raises :class:`NetworkError` when the path holds no network, or a broken one.
+    memory, and the same but for rounding. Raises :class:`NetworkError` when the path holds no network,
+    or a broken one.
     """
 
     def __init__(
@@ -93,11 +94,10 @@ class PortableNetwork:
         self._plan = None
 
     def _failure(self, error: StepError) -> NetworkError:
-        what = f"cannot run {self._name}"
-        text = str(error.__cause__).strip().partition("\n")[0].rstrip(".")
-        if isinstance(error.__cause__, MemoryError | torch.OutOfMemoryError) or "allocate" in text:
-            return NetworkError(what, "memory ran out", "close other programs, or use a smaller model")
-        why = f"its operation {error.operation} failed ({text})"
+        what, cause = f"cannot run {self._name}", error.__cause__
+        if _out_of_memory(cause):
+            return _no_memory(what)
+        why = f"its operation {error.operation} failed ({_first_line(cause)})"
         return NetworkError(what, why, "convert the model again")
 
 
@@ -108,11 +108,24 @@ def _plan(package: Package, device: torch.device, half: torch.dtype | None, stre
             constants = Constants(package, function, device, streamed=streamed)
             return prepare(fuse(function, constants), constants, half)
         except OPERATION_ERRORS as error:
-            raise NetworkError(
-                f"cannot load {package.path.name}",
-                f"its program is broken ({error})",
-                "convert the model again",
-            ) from error
+            what = f"cannot load {package.path.name}"
+            if _out_of_memory(error):
+                raise _no_memory(what) from error
+            why = f"its program is broken ({_first_line(error)})"
+            raise NetworkError(what, why, "convert the model again") from error
+
+
+def _out_of_memory(error: BaseException | None) -> bool:
+    """torch says so in words on a processor, by its own error on a GPU."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate" in _first_line(error)
+
+
+def _no_memory(what: str) -> NetworkError:
+    return NetworkError(what, "memory ran out", "close other programs, or use a smaller model")
+
+
+def _first_line(error: BaseException | None) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")
 
 
 def _device(compute_units: ComputeUnits) -> torch.device:
