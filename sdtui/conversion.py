@@ -45,10 +45,10 @@ class ConversionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """Everything that decides the bytes of a bundle, and where it goes.
 
     ``source`` is a diffusers folder, a ``.safetensors`` file or a Hub name; so are ``controlnets``,
-    ``refiner`` and ``vae``. ``sizes`` are pixels, the first one the bundle's own, none for the
-    model's. ``networks`` None takes what the checkpoint has. ``nbits`` palettizes UNets, transformers,
-    ControlNets and text encoders; ``group_size`` gives each group of output channels its own table
-    (macOS15). Raises :class:`ConversionRequestError`.
+    ``refiner``, ``vae`` and ``preview_decoder``, an AutoencoderTiny. ``sizes`` are pixels, the first one
+    the bundle's own, none for the model's. ``networks`` None takes what the checkpoint has. ``nbits``
+    palettizes UNets, transformers, ControlNets and text encoders; ``group_size`` gives each group of
+    output channels its own table (macOS15). Raises :class:`ConversionRequestError`.
     """
 
     source: str
@@ -67,6 +67,7 @@ class ConversionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     controlnets: tuple[str, ...] = ()
     refiner: str | None = None
     vae: str | None = None
+    preview_decoder: str | None = None
     text_projection: str | None = None
     nbits: int | None = None
     group_size: int | None = None

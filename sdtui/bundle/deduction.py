@@ -36,6 +36,7 @@ _TELLING_INPUTS: Mapping[NetworkRole, tuple[str, ...]] = {
     "controlnet": ("sample", "timestep", "encoder_hidden_states", "controlnet_cond"),
     "vae_decoder": ("z",),
     "vae_encoder": ("x",),
+    "preview_decoder": ("z",),
     "safety_checker": ("clip_input",),
 }
 _SCALING: Mapping[Family, tuple[float, float]] = {
@@ -205,8 +206,9 @@ def _check_sizes(folder: str, networks: Mapping[NetworkRole, NetworkFacts], scal
 def _sizes(
     networks: Mapping[NetworkRole, NetworkFacts], scale: int
 ) -> Iterator[tuple[NetworkRole, tuple[int, int]]]:
-    latents = {"vae_decoder": "z", "mmdit": "latent_image_embeddings"}
-    for role in (*DENOISERS, "vae_decoder"):
+    latents = {"vae_decoder": "z", "preview_decoder": "z", "mmdit": "latent_image_embeddings"}
+    decoders: tuple[NetworkRole, ...] = ("vae_decoder", "preview_decoder")
+    for role in (*DENOISERS, *decoders):
         if role in networks:
             shape = networks[role].inputs[latents.get(role, "sample")]
             yield role, (shape[3] * scale, shape[2] * scale)

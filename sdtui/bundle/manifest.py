@@ -19,10 +19,12 @@ NetworkRole = Literal[
     "controlnet",
     "vae_decoder",
     "vae_encoder",
+    "preview_decoder",
     "safety_checker",
 ]
 """What a network does. ``control_unet`` is a UNet that takes ControlNet residuals, ``refiner`` SDXL's
-second UNet, ``mmdit`` the transformer of SD3, ``text_encoder_3`` its T5."""
+second UNet, ``mmdit`` the transformer of SD3, ``text_encoder_3`` its T5. ``preview_decoder`` is a tiny
+decoder that takes latents as the denoiser has them."""
 
 Family = Literal["sd", "sdxl", "sdxl-refiner", "sd3"]
 
@@ -37,6 +39,7 @@ STEMS: Mapping[NetworkRole, str] = {
     "mmdit": "MultiModalDiffusionTransformer",
     "vae_decoder": "VAEDecoder",
     "vae_encoder": "VAEEncoder",
+    "preview_decoder": "PreviewDecoder",
     "safety_checker": "SafetyChecker",
 }
 """The file names of networks, without ending, in Apple's bundles and ours; a half of one that is cut in

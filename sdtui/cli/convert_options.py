@@ -196,6 +196,15 @@ Vae = Annotated[
     str | None,
     typer.Option("--custom-vae-version", metavar="SOURCE", help="Another VAE.", rich_help_panel=TAKEN_IN),
 ]
+PreviewDecoder = Annotated[
+    str | None,
+    typer.Option(
+        "--preview-decoder",
+        metavar="SOURCE",
+        help="A tiny autoencoder to preview with.",
+        rich_help_panel=TAKEN_IN,
+    ),
+]
 T5 = Annotated[
     bool, typer.Option("--include-t5", help="SD3's large text encoder too.", rich_help_panel=TAKEN_IN)
 ]

@@ -17,6 +17,7 @@ from sdtui.convert.colours import fit_preview
 from sdtui.convert.networks.conditions import Shape
 from sdtui.convert.networks.controlnet import controlnet
 from sdtui.convert.networks.mmdit import mmdit
+from sdtui.convert.networks.preview import preview_decoder
 from sdtui.convert.networks.projection import text_projection
 from sdtui.convert.networks.safety import safety_checker
 from sdtui.convert.networks.t5 import t5_text_encoder
@@ -86,6 +87,8 @@ class Builder:
                 return vae_decoder(self._module, rows, columns)
             case "vae_encoder":
                 return vae_encoder(self._module, height, width)
+            case "preview_decoder":
+                return preview_decoder(self._module, rows, columns)
             case "safety_checker":
                 return safety_checker(self._module, height, width)
             case _:

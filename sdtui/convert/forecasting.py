@@ -25,7 +25,7 @@ _DENOISERS = frozenset({"unet", "control_unet", "refiner", "mmdit", "controlnet"
 _BASE_MEMORY = 700_000_000
 """Bytes of a process that has imported torch and coremltools."""
 
-_ACTIVATION_BYTES = {"vae_decoder": 4_000, "vae_encoder": 2_100}
+_ACTIVATION_BYTES = {"vae_decoder": 4_000, "vae_encoder": 2_100, "preview_decoder": 1_100}
 """Bytes that arithmetic holds for each pixel of a picture; networks not named here work on latents."""
 
 _BYTES_HELD = 1.3
@@ -102,6 +102,8 @@ def _operations(network: NetworkPlan, size: Size, request: ConversionRequest) ->
             uses = 0.08 * pixels
         case "vae_encoder":
             uses = 0.075 * pixels
+        case "preview_decoder":
+            uses = 0.22 * pixels
         case role if role in _DENOISERS:
             uses = 0.002 * pixels * batch
         case _:

@@ -18,6 +18,7 @@ from sdtui.convert.checkpoint.fusing import fuse, refuse_broken
 from sdtui.convert.plan import NetworkPlan
 
 REFINER = "refiner"
+PREVIEW_DECODER = "preview_decoder"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Opened:
     controlnets: Mapping[str, tuple[str, Component]]
     refiner: Component | None
     vae: Component | None
+    preview_decoder: Component | None
     adapters: tuple[Adapter, ...]
 
     def component(self, network: NetworkPlan) -> Component:
@@ -36,6 +38,8 @@ class Opened:
             return self.controlnets[network.name][1]
         if network.component == REFINER and self.refiner is not None:
             return self.refiner
+        if network.component == PREVIEW_DECODER and self.preview_decoder is not None:
+            return self.preview_decoder
         return self.part(network.component)
 
     def part(self, name: str) -> Component:
@@ -49,7 +53,7 @@ class Opened:
         import torch
         import transformers
 
-        parts = [*self.checkpoint.parts.values(), self.refiner, self.vae]
+        parts = [*self.checkpoint.parts.values(), self.refiner, self.vae, self.preview_decoder]
         parts += [component for _, component in self.controlnets.values()]
         versions = [
             __version__,
@@ -75,6 +79,9 @@ def open_all(request: ConversionRequest, workspace: Path, progress: Progress = s
         },
         refiner=open_component(request.refiner, workspace, "unet", progress) if request.refiner else None,
         vae=open_component(request.vae, workspace, "vae", progress) if request.vae else None,
+        preview_decoder=open_component(request.preview_decoder, workspace, "preview_decoder", progress)
+        if request.preview_decoder
+        else None,
         adapters=tuple(adapters),
     )
 

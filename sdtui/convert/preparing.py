@@ -22,7 +22,8 @@ from sdtui.bundle.manifest import Manifest, NetworkRole
 from sdtui.conversion import ConversionRequest, Part
 from sdtui.convert.checkpoint.checkpoint import Checkpoint, Progress, silent
 from sdtui.convert.forecasting import forecast, stage_seconds
-from sdtui.convert.opening import REFINER, Opened, open_all
+from sdtui.convert.networks.preview import refuse_other_latents
+from sdtui.convert.opening import PREVIEW_DECODER, REFINER, Opened, open_all
 from sdtui.convert.plan import NetworkPlan, Plan, Size
 from sdtui.convert.source import ConversionError
 from sdtui.convert.words import EOS, clip_words
@@ -41,8 +42,9 @@ _PICTURE_NETWORKS: tuple[tuple[str, NetworkRole, Part], ...] = (
 _LEFT_OUT_OF: Mapping[NetworkRole, tuple[str, ...]] = {
     "vae_decoder": ("encoder.", "quant_conv."),
     "vae_encoder": ("decoder.", "post_quant_conv."),
+    "preview_decoder": ("encoder.",),
 }
-"""How the names of weights begin that belong to the other half of a VAE."""
+"""How the names of weights begin that belong to the other half of an autoencoder."""
 
 _LEFT_OUT_UNLESS_ASKED = frozenset({"text-encoder-t5"})
 """T5 is larger than all other networks of SD3 together, which does without it."""
@@ -74,8 +76,11 @@ def plan(request: ConversionRequest, opened: Opened, workspace: Path) -> Plan:
     checkpoint = opened.checkpoint
     vae = _vae_config(opened)
     scale = 2 ** (len(vae.get("block_out_channels", (0, 0, 0, 0))) - 1)
+    channels = vae.get("latent_channels", _denoiser(opened).config.get("out_channels", 4))
     sizes = request.sizes or (_own_size(opened, scale),)
     _refuse_sizes(checkpoint.name, sizes, scale)
+    if opened.preview_decoder is not None:
+        refuse_other_latents(opened.preview_decoder.config, channels, scale)
     networks = tuple(_networks(request, opened, sizes))
     if not networks:
         raise ConversionError(
@@ -91,7 +96,7 @@ def plan(request: ConversionRequest, opened: Opened, workspace: Path) -> Plan:
         width=sizes[0][0],
         height=sizes[0][1],
         scale=scale,
-        latent_channels=vae.get("latent_channels", _denoiser(opened).config.get("out_channels", 4)),
+        latent_channels=channels,
         scaling_factor=vae.get("scaling_factor", 0.18215),
         shift_factor=vae.get("shift_factor") or 0.0,
         token_length=_token_length(checkpoint),
@@ -165,6 +170,13 @@ def _networks(request: ConversionRequest, opened: Opened, sizes: tuple[Size, ...
     for component, role, part in _PICTURE_NETWORKS:
         if wanted(part, component):
             yield network((role,), component, sizes=sizes)
+    if opened.preview_decoder is not None:
+        yield NetworkPlan(
+            roles=("preview_decoder",),
+            component=PREVIEW_DECODER,
+            parameters=opened.preview_decoder.count(_LEFT_OUT_OF["preview_decoder"]),
+            sizes=sizes,
+        )
     if request.text_projection is not None:
         yield NetworkPlan(
             roles=("text_projection",), component="text_projection", parameters=768 * 512, sizes=()

@@ -103,6 +103,7 @@ def rooted(request: ConversionRequest) -> ConversionRequest:
         output=str(Path(request.output).expanduser().absolute()),
         controlnets=tuple(map(_located, request.controlnets)),
         refiner=request.refiner and _located(request.refiner),
+        preview_decoder=request.preview_decoder and _located(request.preview_decoder),
         vae=request.vae and _located(request.vae),
         text_projection=request.text_projection and _located(request.text_projection),
         loras=tuple(msgspec.structs.replace(lora, path=_located(lora.path)) for lora in request.loras),

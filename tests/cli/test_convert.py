@@ -90,6 +90,7 @@ def eventually(true: Callable[[], object]) -> None:
         ("good --include-t5",
          {"networks": ("text-encoder", "text-encoder-t5", "unet", "vae-decoder", "vae-encoder")}),
         ("good --refiner-version an/refiner", {"refiner": "an/refiner"}),
+        ("good --preview-decoder madebyollin/taesd", {"preview_decoder": "madebyollin/taesd"}),
         ("good --convert-controlnet a/b c/d --unet-support-controlnet --convert-controlnet e/f",
          {"controlnets": ("a/b", "c/d", "e/f"), "unet_support_controlnet": True}),
         # as they are copied from Apple's readme

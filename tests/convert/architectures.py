@@ -6,7 +6,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
-from diffusers import AutoencoderKL, ControlNetModel, SD3Transformer2DModel, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderTiny,
+    ControlNetModel,
+    SD3Transformer2DModel,
+    UNet2DConditionModel,
+)
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from torch import nn
 from transformers import (
@@ -101,6 +107,17 @@ def vae(**overrides: Any) -> AutoencoderKL:
         "scaling_factor": 0.18215,
     }
     return seeded(lambda: AutoencoderKL(**{**config, **overrides}))
+
+
+def tiny_autoencoder(levels: int = 4, **overrides: Any) -> AutoencoderTiny:
+    """TAESD's architecture, as narrow as it goes; it halves the sides ``levels`` - 1 times."""
+    config = {
+        "encoder_block_out_channels": (8,) * levels,
+        "decoder_block_out_channels": (8,) * levels,
+        "num_encoder_blocks": (1,) * levels,
+        "num_decoder_blocks": (1,) * levels,
+    }
+    return seeded(lambda: AutoencoderTiny(**{**config, **overrides}))
 
 
 def _clip_config(**overrides: Any) -> CLIPTextConfig:

@@ -18,6 +18,7 @@ from sdtui.convert.attention import rearrange
 from sdtui.convert.networks.conditions import Shape
 from sdtui.convert.networks.controlnet import controlnet
 from sdtui.convert.networks.mmdit import mmdit
+from sdtui.convert.networks.preview import preview_decoder
 from sdtui.convert.networks.projection import text_projection
 from sdtui.convert.networks.safety import safety_checker
 from sdtui.convert.networks.t5 import t5_text_encoder
@@ -94,6 +95,7 @@ OTHERS: Mapping[str, Callable[[Path], Source]] = {
         6,
         4,
     ),
+    "preview_decoder": lambda _: preview_decoder(architectures.tiny_autoencoder(2), 6, 4),
     "safety_checker": lambda _: safety_checker(architectures.safety_checker(), 6, 4),
     "text_projection": projection,
 }

@@ -89,7 +89,7 @@ def unknown_family(name: str, why: str) -> ConversionError:
     )
 
 
-Kind = Literal["controlnet", "vae", "unet"]
+Kind = Literal["controlnet", "vae", "preview_decoder", "unet"]
 
 HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*)/([A-Za-z0-9][\w.-]*?)(?:/([\w. -]+\.safetensors))?")
 """``org/name``, or one file of it."""

@@ -22,6 +22,7 @@ from sdtui.convert.source import ConversionError
 CLASSES: Mapping[str, str] = {
     "UNet2DConditionModel": "diffusers",
     "AutoencoderKL": "diffusers",
+    "AutoencoderTiny": "diffusers",
     "ControlNetModel": "diffusers",
     "SD3Transformer2DModel": "diffusers",
     "CLIPTextModel": "transformers",

@@ -34,6 +34,7 @@ TOKENIZER_FILES = (("vocab.json", "merges.txt"), ("tokenizer.json",), ("spiece.m
 CLASS_NAMES: Mapping[Kind, str] = {
     "controlnet": "ControlNetModel",
     "vae": "AutoencoderKL",
+    "preview_decoder": "AutoencoderTiny",
     "unet": "UNet2DConditionModel",
 }
 

@@ -108,6 +108,8 @@ def component(tensors: Tensors, kind: Kind) -> Network:
             return _controlnet(tensors)
         case "vae":
             return _vae(tensors, 512)
+        case "preview_decoder":
+            raise unknown_family("the file", "no config.json of an AutoencoderTiny lies beside it")
 
 
 def _stable_diffusion(tensors: Tensors) -> Layout:
