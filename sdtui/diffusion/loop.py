@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdtui.bundle import manifest
 from sdtui.diffusion.errors import Cancelled, DiffusionError
-from sdtui.diffusion.events import PipelineEvent, Step
+from sdtui.diffusion.events import PipelineEvent, Preview, Step
 from sdtui.diffusion.families import Conditions, Family
 from sdtui.diffusion.noise import Noise
 from sdtui.diffusion.pictures.inpainting import Keeping
-from sdtui.diffusion.preview import denoised, render
+from sdtui.diffusion.preview import denoised
 from sdtui.diffusion.schedulers import shown
 from sdtui.runtime import Array
 
@@ -34,6 +33,9 @@ class Moment:
 
 Tell = Callable[[Array, Moment, Conditions], Conditions]
 """sample (1, C, h, w) and what the network is told anyway -> what it is told at this moment."""
+
+Show = Callable[[Array, Moment], Preview | None]
+"""What the network believes is under the noise (1, C, h, w) -> a preview of it; None to keep the last."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,13 @@ def denoise(
     steering: Steering,
     *,
     noise: Noise,
-    colours: manifest.Preview | None,
+    show: Show,
     on_event: Callable[[PipelineEvent], None],
     cancelled: Callable[[], bool],
 ) -> Tensor:
     """Walk ``latents`` (1, C, h, w), as noisy as the first leg begins, along all legs to clean ones.
 
-    A Step event follows every step, with a preview where the model has ``colours`` for it. Raises
+    A Step event follows every step, with the preview that ``show`` makes. Raises
     :class:`Cancelled` before the next step, and :class:`DiffusionError` at the step after which the
     latents are not finite.
     """
@@ -103,10 +105,8 @@ def denoise(
                 "its latents are no longer finite numbers",
                 "choose precision fp32, or other compute units",
             )
-        preview = None
-        if colours:
-            estimate = denoised(leg.scheduler, sample.numpy(), prediction.numpy(), float(timestep))
-            preview = render(estimate, colours)
+        estimate = denoised(leg.scheduler, sample.numpy(), prediction.numpy(), float(timestep))
+        preview = show(estimate, moment)
         on_event(Step(index + 1, len(walk), time.perf_counter() - began, preview))
     return latents
 

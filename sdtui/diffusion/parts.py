@@ -54,6 +54,14 @@ def needed(bundle: Bundle, request: GenerationRequest) -> tuple[Part, ...]:
     return (*texts, *pictured, *checked)
 
 
+def previewing(bundle: Bundle, request: GenerationRequest) -> Part | None:
+    """The tiny decoder that previews are made with, where the bundle has one for the picture's size."""
+    size = picture_size(bundle, request)
+    if "preview_decoder" not in bundle.entries or size not in sizes(bundle, "preview_decoder"):
+        return None
+    return Part("preview_decoder", size)
+
+
 def _of_size(bundle: Bundle, request: GenerationRequest) -> Iterator[str]:
     for control in request.controls:
         yield f"{CONTROLNET_FOLDER}/{control.name}"

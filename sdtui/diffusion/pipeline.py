@@ -21,7 +21,7 @@ from sdtui.diffusion.course import legs
 from sdtui.diffusion.errors import Cancelled
 from sdtui.diffusion.events import Blocked, Decoding, Encoding, Seconds
 from sdtui.diffusion.families import Cast, Conditions, cast, conditioned
-from sdtui.diffusion.loop import Leg, Moment, Steering, Tell, denoise
+from sdtui.diffusion.loop import Leg, Moment, Show, Steering, Tell, denoise
 from sdtui.diffusion.noise import Noise
 from sdtui.diffusion.opening import OnEvent, Opener, Watch, ignore, unwatched
 from sdtui.diffusion.parts import (
@@ -32,6 +32,7 @@ from sdtui.diffusion.parts import (
     is_checked,
     needed,
     picture_size,
+    previewing,
     vae_size,
 )
 from sdtui.diffusion.pictures.checking import inpaints
@@ -39,6 +40,7 @@ from sdtui.diffusion.pictures.control import Following, controlled
 from sdtui.diffusion.pictures.fitting import levels
 from sdtui.diffusion.pictures.given import Given, read_given
 from sdtui.diffusion.pictures.upscaling import given_again, passes
+from sdtui.diffusion.previewing import Sparing, decoded, show_colours
 from sdtui.diffusion.residence import Residence, Resident
 from sdtui.diffusion.safety import shows_unsafe
 from sdtui.diffusion.schedulers import (
@@ -181,7 +183,7 @@ class Pipeline:
                 keeping=beginning.keeping,
             ),
             noise=noise,
-            colours=self.bundle.manifest.preview,
+            show=self._show(request),
             on_event=on_event,
             cancelled=cancelled,
         )
@@ -214,6 +216,10 @@ class Pipeline:
                     raise Cancelled
                 self._residence.invite(part)
             self._residence.present(parts[0])
+            preview = previewing(self.bundle, request)
+            if preview is not None and self._residence.holds(*parts):
+                self._opener.tell((*parts, preview), on_event)
+                self._residence.spare(preview)
         except BaseException:
             self._residence.close()
             raise
@@ -262,6 +268,14 @@ class Pipeline:
             return controlled(following, unet, sample, moment.timestep, told, moment.index, moment.total)
 
         return tell
+
+    def _show(self, request: GenerationRequest) -> Show:
+        """Who makes previews: the bundle's preview decoder where it is in memory, else its colours."""
+        colours = show_colours(self.bundle.manifest.preview)
+        part = previewing(self.bundle, request)
+        if part is None or not self._residence.holds(part):
+            return colours
+        return Sparing(partial(decoded, decoder=self._residence.present(part)), colours)
 
     def _cast(self, request: GenerationRequest) -> Cast:
         size = picture_size(self.bundle, request)

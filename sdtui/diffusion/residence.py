@@ -30,6 +30,7 @@ class Residence:
         self._needs = needs
         self._present: dict[Part, Network] = {}
         self._ran: dict[Part, str] = {}
+        self._useless: set[Part] = set()
         self.seconds = 0.0
 
     @property
@@ -45,6 +46,24 @@ class Residence:
         """Load a network ahead of its time, unless that would push others out. Raises NetworkError."""
         if part not in self._present and (not self._present or self._room(part)):
             self.present(part)
+
+    def spare(self, part: Part) -> None:
+        """Load a network that can be done without, where it has room; nobody leaves for it.
+
+        One that once failed to load is not tried again.
+        """
+        if part in self._present or part in self._useless or not self._room(part):
+            return
+        began = time.perf_counter()
+        try:
+            self._present[part] = self._open(part)
+        except (NetworkError, MemoryError):
+            self._useless.add(part)
+        self.seconds += time.perf_counter() - began
+
+    def holds(self, *parts: Part) -> bool:
+        """Whether these networks are all in memory."""
+        return all(part in self._present for part in parts)
 
     def present(self, part: Part) -> Network:
         """The network in memory; where it has no room, the others leave. Raises NetworkError."""

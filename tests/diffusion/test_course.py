@@ -52,7 +52,7 @@ def test_a_refiner_takes_over_and_is_shown_the_sample_alone() -> None:
             channels=np.zeros((1, 5, 6, 5), np.float32),
         ),
         noise=noise,
-        colours=None,
+        show=lambda _estimate, _moment: None,
         on_event=lambda _: None,
         cancelled=lambda: False,
     )

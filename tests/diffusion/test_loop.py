@@ -19,6 +19,7 @@ from sdtui.diffusion.events import PipelineEvent, Step
 from sdtui.diffusion.families import Conditions, Prompts
 from sdtui.diffusion.loop import Leg, Steering, denoise, guide
 from sdtui.diffusion.noise import Noise
+from sdtui.diffusion.previewing import show_colours
 from sdtui.diffusion.schedulers import make_scheduler, pure
 from sdtui.runtime import Array, load_network
 from tests.tiny import SCHEDULER_CONFIG
@@ -54,7 +55,7 @@ def walk(predict: Predict, scheduler: Any, guidance_scale: float = 1.0) -> tuple
         [Leg(scheduler, scheduler.timesteps, Answering(predict), {})],
         Steering(guidance_scale),
         noise=noise,
-        colours=FIRST_THREE,
+        show=show_colours(FIRST_THREE),
         on_event=events.append,
         cancelled=lambda: False,
     )
