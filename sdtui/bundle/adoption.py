@@ -23,6 +23,7 @@ from sdtui.bundle.bundle import (
 from sdtui.bundle.deduction import DENOISERS, Deduction, controls, deduce, join, prediction_type, true_role
 from sdtui.bundle.facts import NetworkFacts, read_facts
 from sdtui.bundle.foreign import files_below
+from sdtui.bundle.latent_colours import published_colours
 from sdtui.bundle.layouts import Layout, read_layout, telling_name
 from sdtui.bundle.linking import Put, place_folder
 from sdtui.bundle.manifest import STEMS, Manifest, NetworkEntry, NetworkRole
@@ -119,6 +120,7 @@ class Adoption:
             shift_factor=deduction.shift_factor,
             token_length=deduction.token_length,
             pad_token=pad_token or deduction.pad_token,
+            preview=published_colours(deduction.family, deduction.latent_channels, deduction.scale),
             attention=self._attention,
             target=self._denoiser.target,
             source=self.model_id or str(self.folder),

@@ -22,6 +22,7 @@ from sdtui.bundle import Bundle, BundleError, locate, reference, verify
 from sdtui.bundle import adoption as adoption_module
 from sdtui.bundle.clip import write_clip_tokenizer
 from sdtui.bundle.importing import How, import_model
+from sdtui.bundle.latent_colours import published_colours
 from sdtui.bundle.linking import place_file
 from sdtui.bundle.tokenizer import Tokenizer
 from sdtui.diffusion.pipeline import Pipeline
@@ -228,6 +229,7 @@ def test_compiled_stable_diffusion(theirs: Path, models: Path) -> None:
         "vae_encoder": "VAEEncoder.mlmodelc",
     }
     assert manifest.pad_token == "<|endoftext|>"
+    assert manifest.preview == published_colours("sd", 4, 8) is not None
     assert Tokenizer(imported.bundle).encode("a photo of a cat").ids[:7] == (
         49406, 320, 1125, 539, 320, 2368, 49407,
     )  # fmt: skip
