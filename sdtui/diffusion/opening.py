@@ -20,6 +20,9 @@ Watch = Callable[[Path, Network], Network]
 ACTIVATION_BYTES_A_PIXEL = 4096
 """An estimate, on the safe side: 1 GiB for a picture of 512 x 512 pixels."""
 
+PREVIEW_BYTES_A_PIXEL = 1536
+"""The same for a preview decoder, which is narrower: the portable runtime takes up to 1400 in fp32."""
+
 
 def ignore(_event: PipelineEvent) -> None:
     """Nobody watches."""
@@ -54,7 +57,9 @@ class Opener:
             file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file()
         )
         width, height = part.size or self._own_size
-        return weights * 5 // 4 + width * height * ACTIVATION_BYTES_A_PIXEL
+        preview = part.name == "preview_decoder"
+        pixel = PREVIEW_BYTES_A_PIXEL if preview else ACTIVATION_BYTES_A_PIXEL
+        return weights * 5 // 4 + width * height * pixel
 
     def open(self, part: Part) -> Network:
         """The network, both halves of it. Raises :class:`NetworkError`."""
