@@ -103,7 +103,12 @@ _SCHEDULER = {
 
 def write_checkpoint(architecture: str, folder: Path) -> None:
     """A diffusers folder with random float16 weights, written a tensor at a time."""
-    index: dict[str, Any] = {"_class_name": "StableDiffusionPipeline"}
+    index: dict[str, Any] = {
+        "_class_name": "StableDiffusionXLPipeline" if architecture == "sdxl" else "StableDiffusionPipeline",
+        "scheduler": ["diffusers", _SCHEDULER["_class_name"]],
+        # What a pipeline may have and this one has not; diffusers wants it said.
+        **dict.fromkeys(("safety_checker", "feature_extractor", "image_encoder"), [None, None]),
+    }
     for name, (class_name, config) in ARCHITECTURES[architecture].items():
         library = _LIBRARIES.get(class_name, "diffusers")
         index[name] = [library, class_name]
