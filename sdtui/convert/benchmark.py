@@ -107,7 +107,7 @@ def write_checkpoint(architecture: str, folder: Path) -> None:
         "_class_name": "StableDiffusionXLPipeline" if architecture == "sdxl" else "StableDiffusionPipeline",
         "scheduler": ["diffusers", _SCHEDULER["_class_name"]],
         # What a pipeline may have and this one has not; diffusers wants it said.
-        **dict.fromkeys(("safety_checker", "feature_extractor", "image_encoder"), [None, None]),
+        **{key: [None, None] for key in ("safety_checker", "feature_extractor", "image_encoder")},
     }
     for name, (class_name, config) in ARCHITECTURES[architecture].items():
         library = _LIBRARIES.get(class_name, "diffusers")

@@ -21,7 +21,6 @@ from sdtui.conversion import Target
 from sdtui.convert.disassembly import Disassembled, disassemble
 from sdtui.convert.encoding.encodings import Linear
 from sdtui.convert.network import Storage
-from sdtui.runtime import load_network
 from tests.compress.test_rewrite import operations
 
 
@@ -47,11 +46,11 @@ def test_the_written_network_rounds_as_was_measured(
     written = quantized(
         package, {layer.operation: step for layer, step in chosen.items()}, tmp_path / "w8a8.mlpackage"
     )
-    network = load_network(written, "cpu-only", "fp32")
+    network = LayeredNetwork(written)
     changes = {layer: Change(bench.stored(layer, Linear(8)).weight, step) for layer, step in chosen.items()}
     noises = []
     for run, sample, reference in zip(bench.copies(), inputs, bench.references, strict=True):
-        answer = network.predict(sample)
+        answer = network.start(sample).finish()
         np.testing.assert_allclose(answer["noise_pred"], run.finish(changes)["noise_pred"], atol=0.02)
         noises.append(relative_noise(reference, answer))
     assert 25 < decibels(mean(noises)) < 60

@@ -19,9 +19,11 @@ from sdtui.runtime import NetworkError, load_network
 
 
 def test_unchanged_it_is_the_network(tiny_bundle: Path, inputs: list[Inputs], bench: Bench) -> None:
+    """But for rounding: a network that is loaded to be run has its weights packed."""
     network = load_network(tiny_bundle / "Unet.mlpackage", "cpu-only", "fp32")
     for sample, reference in zip(inputs, bench.references, strict=True):
-        np.testing.assert_array_equal(network.predict(sample)["noise_pred"], reference["noise_pred"])
+        answer = network.predict(sample)["noise_pred"]
+        np.testing.assert_allclose(answer, reference["noise_pred"], rtol=0, atol=1e-4)
 
 
 def test_going_on_from_the_middle_changes_nothing(bench: Bench) -> None:
@@ -51,11 +53,11 @@ def test_changed_it_is_the_package_that_is_written(
     for number, layers in enumerate(([first], [last], [last, first])):
         package = tmp_path / f"{number}.mlpackage"
         rewrite(source, package, Storage(exceptions={layer.weight: Palette(2) for layer in layers}))
-        written = load_network(package, "cpu-only", "fp32")
+        written = LayeredNetwork(package)
         changes = {layer: bench.stored(layer, Palette(2)) for layer in layers}
         for run, sample, reference in zip(bench.copies(), inputs, bench.references, strict=True):
             answer = run.finish(changes)["noise_pred"]
-            np.testing.assert_array_equal(answer, written.predict(sample)["noise_pred"])
+            np.testing.assert_array_equal(answer, written.start(sample).finish()["noise_pred"])
             assert (answer != reference["noise_pred"]).any()
 
 

@@ -15,7 +15,7 @@ from coremltools.converters.mil import Builder as mb  # noqa: N813 - its usual n
 from sdtui.runtime import Array
 from sdtui.runtime.portable.constants import Constants
 from sdtui.runtime.portable.executor import execute
-from sdtui.runtime.portable.fusion import fuse
+from sdtui.runtime.portable.fusion import fuse, join_activations
 from sdtui.runtime.portable.package import open_package
 from sdtui.runtime.portable.plan import Plan, prepare
 from tests.runtime.networks import Sample, psnr
@@ -33,7 +33,8 @@ def _plans(path: Path) -> tuple[Plan, Plan]:
     package = open_package(path)
     function = package.model.function
     constants = Constants(package, function, torch.device("cpu"))
-    return prepare(function, constants, None), prepare(fuse(function, constants), constants, None)
+    fused = join_activations(fuse(function, constants), constants)
+    return prepare(function, constants, None), prepare(fused, constants, None)
 
 
 def _operations(plan: Plan) -> Counter[str]:

@@ -16,8 +16,9 @@ from sdtui.runtime.network import Array, Network, NetworkError, TensorSpec
 from sdtui.runtime.portable.compiled import open_network, stages
 from sdtui.runtime.portable.constants import Constants
 from sdtui.runtime.portable.executor import OPERATION_ERRORS, StepError, execute
-from sdtui.runtime.portable.fusion import fuse
+from sdtui.runtime.portable.fusion import fuse, join_activations
 from sdtui.runtime.portable.package import Package, reading
+from sdtui.runtime.portable.packing import Packing
 from sdtui.runtime.portable.plan import Plan, prepare
 
 _NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", None: "fp32"}
@@ -106,7 +107,8 @@ def _plan(package: Package, device: torch.device, half: torch.dtype | None, stre
     with reading(package.path), torch.inference_mode():
         try:
             constants = Constants(package, function, device, streamed=streamed)
-            return prepare(fuse(function, constants), constants, half)
+            fused = join_activations(fuse(function, constants), constants)
+            return prepare(fused, constants, half, Packing(fused, constants).pack)
         except OPERATION_ERRORS as error:
             what = f"cannot load {package.path.name}"
             if _out_of_memory(error):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sdtui.runtime.portable.constants import Constants, Streamed, is_constant
 from sdtui.runtime.portable.ops import OPERATIONS, Kernel
-from sdtui.runtime.portable.packing import Packing
 from sdtui.runtime.portable.program import Function, Operation, Value, only
 from sdtui.runtime.portable.wire import MalformedError
 
@@ -45,7 +45,15 @@ class Plan:
     half: torch.dtype | None
 
 
-def prepare(function: Function, constants: Constants, half: torch.dtype | None) -> Plan:
+Pack = Callable[[Operation, Mapping[str, Any], torch.dtype], Run | None]
+"""An operation with its weight put in it, in a precision; to be given x and bias alone. None: as it is."""
+
+
+def leave(_operation: Operation, _parameters: Mapping[str, Any], _precision: torch.dtype) -> None:
+    """Weights stay in registers, where they can be changed."""
+
+
+def prepare(function: Function, constants: Constants, half: torch.dtype | None, pack: Pack = leave) -> Plan:
     """Resolve constants, lay out registers and find out when each value dies.
 
     Half precision is entered only by the operations that multiply, where the program declares fp16:
@@ -55,7 +63,6 @@ def prepare(function: Function, constants: Constants, half: torch.dtype | None) 
     Raises MalformedError for an unknown operation or one that is used wrongly.
     """
     layout = _Layout(constants)
-    packing = Packing(function, constants)
     inputs = {value.name: layout.new(value.name) for value in function.inputs}
     steps: list[Step] = []
     halved = False
@@ -70,7 +77,7 @@ def prepare(function: Function, constants: Constants, half: torch.dtype | None) 
         if kernel.multiplies and half is not None:
             precision = half if operation.outputs[0].type.dtype == "fp16" else torch.float32
             halved = halved or precision is half
-        packed = packing.pack(operation, parameters, precision or torch.float32)
+        packed = pack(operation, parameters, precision or torch.float32)
         if packed is not None:
             run = packed
             arguments = [only(operation, "x"), only(operation, "bias")]

@@ -26,15 +26,17 @@ _RULES: dict[str, Rule] = {
     "matmul": matmul_attention,
     "einsum": einsum_attention,
 }
-_LATER_RULES: dict[str, Rule] = {"relu": activated, "silu": activated, "gelu": activated}
-"""Those that look for what the first ones make."""
+_ACTIVATIONS: dict[str, Rule] = {"relu": activated, "silu": activated, "gelu": activated}
 
 
 def fuse(function: Function, constants: Constants) -> Function:
     """The same function with fewer operations; its inputs and outputs keep their names."""
-    for rules in (_RULES, _LATER_RULES):
-        function = _rewritten(function, constants, rules)
-    return function
+    return _rewritten(function, constants, _RULES)
+
+
+def join_activations(function: Function, constants: Constants) -> Function:
+    """Activations in the layers before them, which then have the activations' names."""
+    return _rewritten(function, constants, _ACTIVATIONS)
 
 
 def _rewritten(function: Function, constants: Constants, rules: dict[str, Rule]) -> Function:
