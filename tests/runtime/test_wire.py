@@ -21,6 +21,7 @@ _DESCRIPTORS = {
     for file in (Model_pb2.DESCRIPTOR, MIL_pb2.DESCRIPTOR, FeatureTypes_pb2.DESCRIPTOR)
     for name in file.message_types_by_name
 } | {
+    "Pipelined": Model_pb2.Model.DESCRIPTOR,
     "Binding": MIL_pb2.Argument.Binding.DESCRIPTOR,
     "ConstantDimension": MIL_pb2.Dimension.ConstantDimension.DESCRIPTOR,
     "ImmediateValue": MIL_pb2.Value.ImmediateValue.DESCRIPTOR,
@@ -39,7 +40,7 @@ _SCALARS = {
     "uint": {4, 13, 14},  # uint64, uint32, enum
     "bool": {8},
     "string": {9},
-    "bytes": {12},
+    "bytes": {11, 12},  # a message may be kept as it is
 }
 
 
