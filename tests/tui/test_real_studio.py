@@ -22,7 +22,7 @@ from sdtui.settings import Settings, places, save_settings
 from tests.tui.real_terminal import RealTerminal
 
 SDTUI = [sys.executable, "-P", "-m", "sdtui"]
-FEW, MANY = 30, 900
+FEW, MANY = 120, 900
 """Steps: enough to see them advance, and enough not to be over before something else happens."""
 LOADED_SECONDS = 90.0
 """What a busy machine may take to import torch and load the networks."""
