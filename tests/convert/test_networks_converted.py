@@ -2,14 +2,17 @@
 
 The networks are converted in float16 and run in float32, so what is measured is the rounding of the
 weights and errors of ours. Weights of more than a few dozen numbers are stood in for, as real ones are.
+The ordinary suite looks at every kind, attention and target, but not at all of them together: ``slow``
+does, and so does ``python -m tests.runtime.agreement``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from sdtui.conversion import Attention, Target
 from sdtui.convert.accuracy import measure
@@ -38,8 +41,16 @@ def accuracy(source: Source, package: Path, target: Target) -> float:
     return measure(source, package)
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("implementation", ATTENTION)
+def together(first: Iterable[str], second: Iterable[str]) -> list[ParameterSet]:
+    """All pairs. Each of the first meets one of the second, in turn; the other pairs are slow."""
+    return [
+        pytest.param(one, other, marks=() if row % len(TARGETS) == column else pytest.mark.slow)
+        for row, one in enumerate(first)
+        for column, other in enumerate(second)
+    ]
+
+
+@pytest.mark.parametrize(("implementation", "target"), together(ATTENTION, TARGETS))
 @pytest.mark.parametrize("kind", DENOISERS)
 def test_denoisers(kind: str, implementation: Attention, target: Target, tmp_path: Path) -> None:
     build, wrap = DENOISERS[kind]
@@ -56,8 +67,7 @@ def test_variants(kind: str, tmp_path: Path) -> None:
     assert accuracy(VARIANTS[kind](), tmp_path / "network.mlpackage", "macOS13") >= 70
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize(("kind", "target"), together(OTHERS, TARGETS))
 def test_others(kind: str, target: Target, tmp_path: Path) -> None:
     source = OTHERS[kind](tmp_path)
     assert source.role == kind.partition(" ")[0]
