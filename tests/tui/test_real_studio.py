@@ -57,7 +57,7 @@ def in_tmux(command: list[str]) -> Iterator[list[str]]:
 
 def steps_shown(screen: str) -> int:
     """The step that the progress line tells, 0 where it tells none."""
-    found = re.search(r"(\d+)/(?:30|900)\b", screen)
+    found = re.search(rf"(\d+)/(?:{FEW}|{MANY})\b", screen)
     return int(found.group(1)) if found else 0
 
 
