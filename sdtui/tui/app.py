@@ -32,7 +32,7 @@ from sdtui.tui.engine_link import Connection, EngineLink
 from sdtui.tui.follower import Follower
 from sdtui.tui.images import Images
 from sdtui.tui.news import take_in
-from sdtui.tui.projector import Projector, written
+from sdtui.tui.projector import Projector
 from sdtui.tui.reader import Reader
 from sdtui.tui.remembered import recall, remember
 from sdtui.tui.screens.create import Create
@@ -131,6 +131,8 @@ class Studio(App[None]):
     # ---- coming and going -------------------------------------------------------------------
 
     async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Resize):
+            self.projector.frame.forget()  # the terminal has moved or cut what was there
         if self._early_keys is not None and isinstance(event, events.Key):
             self._early_keys.append(event)
         else:
@@ -198,8 +200,9 @@ class Studio(App[None]):
             self.refresh_bindings()
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        super()._display(screen, renderable)
-        self.projector.displayed(written(renderable))
+        change = self.projector.frame.update(self, renderable)
+        super()._display(screen, change)
+        self.projector.displayed(change)
 
     def _followers(self) -> Iterator[Follower]:
         """The screens in sight, beside the main one, that show the session."""
@@ -297,6 +300,10 @@ class Studio(App[None]):
 
     def action_open(self, part: str) -> None:
         self.create.open(part)
+
+    def action_redraw(self) -> None:
+        self.projector.forget()
+        self.screen.refresh()
 
     def action_close(self) -> None:
         self.create.close()

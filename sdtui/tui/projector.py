@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.geometry import Region
 
 from sdtui.settings import TerminalImages
@@ -26,6 +25,7 @@ from sdtui.terminal.opening import cell_of_window
 from sdtui.terminal.pace import Pace
 from sdtui.terminal.protocols import Choice, brand_of, choose
 from sdtui.terminal.questions import through_tmux
+from sdtui.tui.frame import Change, Frame
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,20 +58,6 @@ class Sight:
     painted: int
 
 
-def written(update: RenderableType | None) -> Callable[[Region], bool]:
-    """Whether Textual's update of the screen writes into a region."""
-    match update:
-        case ChopsUpdate(spans=spans):
-            return lambda region: any(
-                region.y <= y < region.bottom and start < region.right and end > region.x
-                for y, start, end in spans
-            )
-        case LayoutUpdate(region=drawn):
-            return lambda region: drawn.overlaps(region)
-        case _:
-            return lambda _: False
-
-
 class Showing(Protocol):
     """A canvas, as the projector knows it."""
 
@@ -95,6 +81,10 @@ class Projecting(Protocol):
     projector: Projector
 
 
+def _nowhere(_: Region) -> bool:
+    return False
+
+
 class Projector:
     """``wanted`` is a protocol, or ``auto``. Without a terminal it leaves pictures to Textual's text."""
 
@@ -106,6 +96,7 @@ class Projector:
     ) -> None:
         self.choice = Choice("halfblock" if wanted == "auto" else wanted, "nothing else is known")
         self.pace = Pace()
+        self.frame = Frame()
         self.cell: CellSize | None = None
         self._dialogue = dialogue or Dialogue()
         self._wanted, self._depth = wanted, depth
@@ -132,6 +123,7 @@ class Projector:
         ``write`` is the driver's, ``screen`` the terminal's file descriptor.
         """
         self._write, self._screen = write, screen
+        self.frame.forget()
         self._sent.clear()
         self._held.clear()
         self._decide()
@@ -224,12 +216,19 @@ class Projector:
         """The number of its picture."""
         return self._identities.get(canvas, IDENTITIES[0])
 
+    def forget(self) -> None:
+        """The terminal no longer shows what it was sent."""
+        self.frame.forget()
+        self._sent.clear()
+        self._woken.set()
+
     def changed(self) -> None:
         """A canvas has something new to show, or shows it elsewhere."""
         self._woken.set()
 
-    def displayed(self, written: Callable[[Region], bool]) -> None:
-        """Textual has drawn; ``written`` tells whether into a region of the screen."""
+    def displayed(self, change: RenderableType | None) -> None:
+        """Textual has drawn this."""
+        written = change.writes if isinstance(change, Change) else _nowhere
         for canvas in tuple(self._canvases):
             canvas.notice(written)
         self._drawn.set()
@@ -300,6 +299,8 @@ class Projector:
             if (number == 0 or not whole) and (now is None or not self._same(now, sight)):
                 self._woken.set()
                 return False
+            if not whole:
+                self.frame.forget(sight.region)
             self._write_bytes(piece.at(sight.region.x, sight.region.y))
             if not await self._acknowledged():
                 return False

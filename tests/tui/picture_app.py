@@ -21,7 +21,7 @@ from sdtui.settings import TerminalImages
 from sdtui.terminal.capabilities import colour_depth
 from sdtui.terminal.opening import Opening, open_terminal
 from sdtui.tui.driver import StudioDriver
-from sdtui.tui.projector import Projector, written
+from sdtui.tui.projector import Projector
 from sdtui.tui.widgets.canvas import Canvas
 
 COLOURS = ("red", "green", "blue", "yellow")
@@ -86,8 +86,9 @@ class PictureApp(App[None]):
         self.action_next()
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        super()._display(screen, renderable)
-        self.projector.displayed(written(renderable))
+        change = self.projector.frame.update(self, renderable)
+        super()._display(screen, change)
+        self.projector.displayed(change)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self.typed = event.value
