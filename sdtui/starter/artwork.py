@@ -1,23 +1,25 @@
-"""The training pictures: subjects as 64 px premultiplied RGBA, and their backgrounds.
+"""The subjects in every style, as 128 px premultiplied RGBA.
 
-Box-averaging and compositing commute on premultiplied colour, so the artwork is brought to 64 px
-once and laid over any background afterwards.
+Box-averaging and laying over a background commute on premultiplied colour, so the artwork is brought
+to 128 px once; smaller sizes are made from that.
 """
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from sdtui.starter.checkpoint import write_atomically
-from sdtui.starter.config import BACKGROUNDS, PIXELS, ArtworkConfig
-from sdtui.starter.subjects import read_subjects
+from sdtui.starter.config import PIXELS, STYLES
+from sdtui.starter.subjects import Subject, read_subjects
+
+Rgba = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -26,78 +28,57 @@ class Artwork:
 
     names: tuple[str, ...]
     synonyms: tuple[tuple[str, ...], ...]
-    rgba: torch.Tensor
-    """Premultiplied, uint8, (subjects, variants, 4, 64, 64)."""
+    rgba: Rgba
+    """Premultiplied, (subjects, styles, 128, 128, 4). In the style ``line`` colour is to be ignored:
+    it is drawn dark on light backgrounds and light on dark ones."""
 
     def __len__(self) -> int:
         return len(self.names)
 
 
-def palette() -> torch.Tensor:
-    """The background colours, float in 0..1, (colours, 3)."""
-    return torch.tensor(list(BACKGROUNDS.values()), dtype=torch.float32) / 255.0
-
-
-def composite(rgba: torch.Tensor, background: torch.Tensor) -> torch.Tensor:
-    """Lay premultiplied uint8 RGBA (n, 4, h, w) over colours (n, 3) in 0..1: (n, 3, h, w) in -1..1."""
-    values = rgba.to(torch.float32) / 255.0
-    pictures = values[:, :3] + (1.0 - values[:, 3:4]) * background[:, :, None, None]
-    return pictures * 2.0 - 1.0
-
-
-def prepare(work: Path, config: ArtworkConfig) -> Artwork:
-    """Read the artwork, from ``work/artwork.npz`` when it has been prepared before."""
-    cached = work / "artwork.npz"
-    if not cached.exists():
+def prepare(work: Path) -> Artwork:
+    """Read the artwork, from ``work/artwork.npy`` when it has been prepared before."""
+    pictures, words = work / "artwork.npy", work / "artwork.json"
+    if not pictures.exists():
         subjects = read_subjects(work)
-        generator = np.random.default_rng(config.seed)
-        rgba = np.stack([_variants(subject.file, config, generator) for subject in subjects])
-        words = json.dumps([[s.name, list(s.synonyms)] for s in subjects])
-        with write_atomically(cached) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, rgba=rgba, words=np.array(words))
-    with np.load(cached) as stored:
-        words = json.loads(str(stored["words"]))
-        rgba = stored["rgba"]
+        rgba = np.stack([_styles(subject) for subject in subjects])
+        words.write_text(json.dumps([[each.name, list(each.synonyms)] for each in subjects]), "utf-8")
+        with write_atomically(pictures) as temporary, temporary.open("wb") as stream:
+            np.save(stream, rgba)
+    told = json.loads(words.read_text(encoding="utf-8"))
     return Artwork(
-        names=tuple(name for name, _ in words),
-        synonyms=tuple(tuple(synonyms) for _, synonyms in words),
-        rgba=torch.from_numpy(rgba),
+        names=tuple(name for name, _ in told),
+        synonyms=tuple(tuple(synonyms) for _, synonyms in told),
+        rgba=np.load(pictures, mmap_mode="r"),
     )
 
 
-def _variants(path: Path, config: ArtworkConfig, generator: np.random.Generator) -> NDArray[np.uint8]:
-    with Image.open(path) as image:
-        straight = np.asarray(image.convert("RGBA"), dtype=np.float32)
+def _styles(subject: Subject) -> Rgba:
+    drawn = {"3d": _webp(subject), "flat": _svg(subject.flat), "line": _svg(subject.line)}
+    return np.stack([_shrunk(drawn[style]) for style in STYLES])
+
+
+def _webp(subject: Subject) -> Image.Image:
+    with Image.open(subject.file) as image:
+        return image.convert("RGBA")
+
+
+def _svg(text: str) -> Image.Image:
+    from resvg_py import svg_to_bytes  # needed here only: most users of the recipe's parts have no SVG
+
+    return Image.open(io.BytesIO(svg_to_bytes(svg_string=text, width=2 * PIXELS))).convert("RGBA")
+
+
+def _shrunk(image: Image.Image) -> Rgba:
+    straight = np.asarray(image, np.float32)
     premultiplied = straight.copy()
-    premultiplied[..., :3] *= straight[..., 3:4] / 255.0
-    pictures = [_place(premultiplied, config.scale, 0.0, 0.0)]
-    pictures.append(pictures[0][:, :, ::-1])
-    for variant in range(2, config.variants):
-        shift = generator.uniform(-config.shift, config.shift, 2)
-        picture = _place(premultiplied, generator.uniform(*config.scale_range), shift[0], shift[1])
-        pictures.append(picture[:, :, ::-1] if variant % 2 else picture)
-    return np.stack(pictures)
+    premultiplied[..., :3] *= straight[..., 3:] / 255.0
+    return resized(np.rint(premultiplied).astype(np.uint8), PIXELS)
 
 
-def _place(premultiplied: NDArray[np.float32], scale: float, right: float, down: float) -> NDArray[np.uint8]:
-    """Scale about the centre and shift (pixels of the result): (4, 64, 64) uint8."""
-    size = premultiplied.shape[0]
-    step = size / (PIXELS * scale)
-    box_left = size / 2 - (PIXELS / 2 + right) * step
-    box_top = size / 2 - (PIXELS / 2 + down) * step
-    margin = size // 2
-    canvas = np.pad(premultiplied, ((margin, margin), (margin, margin), (0, 0)))
-    box = (
-        box_left + margin,
-        box_top + margin,
-        box_left + margin + PIXELS * step,
-        box_top + margin + PIXELS * step,
-    )
-    planes = [
-        np.asarray(
-            Image.fromarray(canvas[..., channel]).resize((PIXELS, PIXELS), Image.Resampling.BOX, box=box)
-        )
-        for channel in range(4)
-    ]
-    placed: NDArray[np.uint8] = np.clip(np.rint(np.stack(planes)), 0, 255).astype(np.uint8)
-    return placed
+def resized(rgba: Rgba, side: int) -> Rgba:
+    """Premultiplied pixels at another size, filtered."""
+    # Pillow would divide by alpha were it told that the fourth channel is one.
+    image = Image.frombytes("RGBX", (rgba.shape[1], rgba.shape[0]), np.ascontiguousarray(rgba).tobytes())
+    small = image.resize((side, side), Image.Resampling.HAMMING)
+    return np.frombuffer(small.tobytes(), np.uint8).reshape(side, side, 4)

@@ -1,18 +1,21 @@
 """``python -m sdtui.starter.evaluate``: does the model draw what it is asked for?
 
-It runs the shipped bundle in the application's own pipeline and needs no artwork: the training
-pictures lie beside the bundle as thumbnails of 32 px.
+It asks for combinations that were never trained (a subject's background, place or style, a pair of
+subjects), draws them with the application's own pipeline, and lets the judge look, which has seen real
+pictures only. The judge's own mistakes on real pictures of the same scenes are told beside.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
-import statistics
+import random
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,190 +23,166 @@ from PIL import Image
 
 from sdtui.bundle import Bundle
 from sdtui.diffusion.pipeline import Pipeline
-from sdtui.request import GenerationRequest
+from sdtui.request import GenerationRequest, Scheduler
 from sdtui.starter import MODEL_FOLDER
-from sdtui.starter.config import BACKGROUNDS
+from sdtui.starter.artwork import Artwork, prepare
+from sdtui.starter.captions import Grammar
+from sdtui.starter.config import PIXELS
+from sdtui.starter.judge import Judge, mark, rates
+from sdtui.starter.render import render
+from sdtui.starter.scene import Scene, SceneSource
 
-SHEET = "subjects.webp"
-"""Premultiplied RGBA thumbnails of the subjects, in rows of :data:`COLUMNS`."""
-NAMES = "subjects.json"
-"""The subjects' names in the order of the sheet."""
-COLUMNS = 26
-THUMBNAIL = 32
-_SHIFTS = (-1, 0, 1)
+KINDS = ("background", "place", "style", "pair")
+"""What of a question was never trained."""
+GUIDANCE = 4.0
+_ALIKE = 4
+"""Seeds of each prompt whose diversity is measured."""
 
-Pixels = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class References:
-    """The training pictures, small."""
-
-    names: tuple[str, ...]
-    rgba: Pixels
-    """Premultiplied, 0..1, (subjects, 32, 32, 4)."""
-
-    def nearest(self, picture: Pixels, colour: str) -> int:
-        """The subject whose training picture on that background is nearest to (32, 32, 3) in 0..1.
-
-        The distance is Euclidean over pixels; mirrored and by one pixel shifted pictures count, as
-        the model was trained on such.
-        """
-        background = np.array(BACKGROUNDS[colour], np.float32) / np.float32(255)
-        drawn = self.rgba[..., :3] + (1 - self.rgba[..., 3:]) * background
-        best = np.full(len(self.names), np.inf, np.float32)
-        for view in (picture, picture[:, ::-1]):
-            for down in _SHIFTS:
-                for right in _SHIFTS:
-                    moved = _shifted(view, down, right, background)
-                    distance = np.square(drawn - moved).sum(axis=(1, 2, 3))
-                    best = np.minimum(best, distance)
-        return int(best.argmin())
-
-
-def _shifted(picture: Pixels, down: int, right: int, background: Pixels) -> Pixels:
-    moved = np.roll(picture, (down, right), (0, 1))
-    if down:
-        moved[0 if down > 0 else -1] = background
-    if right:
-        moved[:, 0 if right > 0 else -1] = background
-    return moved
-
-
-def read_references(folder: Path) -> References:
-    """The thumbnails beside a bundle."""
-    names = json.loads((folder / NAMES).read_text(encoding="utf-8"))
-    with Image.open(folder / SHEET) as image:
-        sheet = np.asarray(image.convert("RGBA"), np.float32) / np.float32(255)
-    rows = sheet.shape[0] // THUMBNAIL
-    tiles = sheet.reshape(rows, THUMBNAIL, COLUMNS, THUMBNAIL, 4).swapaxes(1, 2)
-    return References(tuple(names), tiles.reshape(-1, THUMBNAIL, THUMBNAIL, 4)[: len(names)])
-
-
-def to_pixels(image: Image.Image) -> Pixels:
-    """A picture as (32, 32, 3) in 0..1, box-averaged."""
-    small = image.convert("RGB").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    return np.asarray(small, np.float32) / np.float32(255)
-
-
-def corners(image: Image.Image) -> NDArray[np.float64]:
-    """The mean colour of the four corner pixels, 8-bit RGB."""
-    pixels = np.asarray(image.convert("RGB"), np.float64)
-    return np.array(pixels[[0, 0, -1, -1], [0, -1, 0, -1]].mean(0))
+Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A picture, what was asked for, and the subject whose training picture is nearest."""
+class Question:
+    """One prompt."""
 
-    image: Image.Image
-    subject: int
-    colour: str
-    found: int
+    kind: str
+    scene: Scene
+    prompt: str
+    seed: int
 
 
-class Evaluation:
-    """One loaded model and the questions put to it."""
+@dataclass(frozen=True)
+class Sampling:
+    """How pictures are drawn."""
 
-    def __init__(self, folder: Path, steps: int, guidance_scale: float) -> None:
-        self.references = read_references(folder)
+    steps: int = 20
+    scheduler: Scheduler = "dpm++2m"
+    guidance: float = GUIDANCE
+
+
+def questions(artwork: Artwork, count: int) -> list[Question]:
+    """So many of each kind; the same every time, whatever the count of others."""
+    grammar = Grammar(artwork.names, artwork.synonyms)
+    source = SceneSource(len(artwork))
+    asked = []
+    for kind in KINDS:
+        generator = random.Random(f"questions {kind}")
+        for number in range(count):
+            scene = source.unseen(kind, generator)
+            asked.append(Question(kind, scene, grammar.plain(scene).text, number))
+    return asked
+
+
+def as_picture(image: Image.Image) -> Picture:
+    """A picture of any size as the judge takes it, (128, 128, 3)."""
+    return np.asarray(image.convert("RGB").resize((PIXELS, PIXELS), Image.Resampling.BICUBIC))
+
+
+class Drawer:
+    """A loaded bundle."""
+
+    def __init__(self, folder: Path) -> None:
         self.pipeline = Pipeline(Bundle.open(folder))
-        self.steps = steps
-        self.guidance_scale = guidance_scale
 
-    def draw(self, prompt: str, seed: int) -> Image.Image:
-        """One picture."""
+    def __call__(self, prompt: str, seed: int, sampling: Sampling) -> Picture:
+        return as_picture(self.image(prompt, seed, sampling))
+
+    def image(self, prompt: str, seed: int, sampling: Sampling) -> Image.Image:
+        """What the application would draw."""
         request = GenerationRequest(
-            prompt=prompt, steps=self.steps, guidance_scale=self.guidance_scale, seed=seed
+            prompt=prompt,
+            seed=seed,
+            steps=sampling.steps,
+            scheduler=sampling.scheduler,
+            guidance_scale=sampling.guidance,
         )
         return self.pipeline.generate(request).image
 
-    def drawings(self, count: int) -> list[Drawing]:
-        """So many subjects, evenly over all of them, on each background colour in turn."""
-        colours = list(BACKGROUNDS)
-        return [
-            self._drawing(subject, colours[number % len(colours)], seed=number)
-            for number, subject in enumerate(self._spread(count))
-        ]
 
-    def variety(self, count: int) -> tuple[float, float]:
-        """Root mean square difference of 8-bit pixels: two seeds of a prompt, two prompts of a seed."""
-        pairs = [
-            [to_pixels(self._drawing(subject, "blue", seed).image) for seed in (1, 2)]
-            for subject in self._spread(count)
-        ]
-        seeds = [_difference(first, second) for first, second in pairs]
-        prompts = [_difference(pairs[i][0], pairs[i - 1][0]) for i in range(1, count)]
-        return statistics.median(seeds), statistics.median(prompts)
-
-    def _spread(self, count: int) -> list[int]:
-        last = len(self.references.names) - 1
-        return [int(index) for index in np.linspace(0, last, count).round()]
-
-    def _drawing(self, subject: int, colour: str, seed: int) -> Drawing:
-        image = self.draw(f"{self.references.names[subject]} on a {colour} background", seed)
-        return Drawing(image, subject, colour, self.references.nearest(to_pixels(image), colour))
+def score(judge: Judge, asked: Sequence[Question], pictures: Sequence[Picture]) -> dict[str, float]:
+    """The part of the pictures that is right, by question of :class:`~sdtui.starter.judge.Marks`."""
+    verdicts = judge(pictures)
+    return rates([mark(question.scene, seen) for question, seen in zip(asked, verdicts, strict=True)])
 
 
-def background_distance(drawings: Sequence[Drawing], colour: str) -> float:
-    """The median distance of the corners from the colour asked for, largest of R, G, B, of 255."""
-    wanted = np.array(BACKGROUNDS[colour], np.float64)
-    return statistics.median(
-        float(np.abs(corners(drawing.image) - wanted).max())
-        for drawing in drawings
-        if drawing.colour == colour
-    )
+def diversity(pictures: Sequence[Sequence[Picture]]) -> float:
+    """Root mean square difference of 8-bit pixels between pictures of one prompt, mean over prompts."""
+    means = []
+    for group in pictures:
+        pairs = itertools.combinations([each.astype(np.float32) for each in group], 2)
+        means.append(np.mean([np.sqrt(np.square(a - b).mean()) for a, b in pairs]))
+    return float(np.mean(means))
 
 
-def _difference(a: Pixels, b: Pixels) -> float:
-    return float(np.sqrt(np.square(a - b).mean()) * 255)
+def real(artwork: Artwork, asked: Sequence[Question], again: int = 0) -> list[Picture]:
+    """Real pictures of what was asked for."""
+    return [render(each.scene, artwork, np.random.default_rng([each.seed, again])) for each in asked]
 
 
-def sheet(images: Sequence[Image.Image], columns: int = 20) -> Image.Image:
-    """All pictures on one."""
-    width, height = images[0].size
-    result = Image.new("RGB", (columns * width, -(-len(images) // columns) * height))
-    for index, image in enumerate(images):
-        result.paste(image, (index % columns * width, index // columns * height))
-    return result
+def grid() -> Iterator[Sampling]:
+    """What the model card's table is made of: steps, then guidance, then schedulers."""
+    usual = Sampling()
+    for steps in (4, 6, 8, 12, 20, 30, 50):
+        yield replace(usual, steps=steps)
+    for guidance in (1.0, 2.0, 3.0, 5.5, 7.5, 10.0):
+        yield replace(usual, guidance=guidance)
+    others: tuple[Scheduler, ...] = ("ddim", "euler", "euler-a", "heun", "unipc", "dpm++2m-karras")
+    for scheduler in others:
+        yield replace(usual, scheduler=scheduler)
+
+
+def row(label: str, scores: dict[str, float]) -> str:
+    """One line of a Markdown table."""
+    cells = [f"{scores[name]:.0%}" if name in scores else "" for name in COLUMNS]
+    return f"| {label} | {' | '.join(cells)} |"
+
+
+COLUMNS = ("subject", "background", "style", "place", "both", "order")
+HEADING = f"| | {' | '.join(COLUMNS)} |\n|{' --- |' * (len(COLUMNS) + 1)}"
 
 
 def main() -> None:
     """Read the command line, draw and print."""
     parser = argparse.ArgumentParser(prog="python -m sdtui.starter.evaluate", description=__doc__)
-    parser.add_argument("--model", type=Path, default=MODEL_FOLDER, help="folder of the bundle")
-    parser.add_argument("--subjects", type=int, default=200)
-    parser.add_argument("--steps", type=int, default=GenerationRequest(prompt="x").steps)
-    parser.add_argument("--guidance", type=float, default=GenerationRequest(prompt="x").guidance_scale)
-    parser.add_argument("--sheet", type=Path, help="write the pictures to this PNG")
+    parser.add_argument("--work", type=Path, default=Path("starter-work"), help="artwork and judge")
+    parser.add_argument("--model", type=Path, action="append", help="folder of a bundle (repeatable)")
+    parser.add_argument("--count", type=int, default=100, help="questions of each of the four kinds")
+    parser.add_argument("--steps", type=int, default=Sampling().steps)
+    parser.add_argument("--scheduler", default=Sampling().scheduler, choices=get_args(Scheduler))
+    parser.add_argument("--guidance", type=float, default=Sampling().guidance)
+    parser.add_argument("--grid", action="store_true", help="other steps, guidance, schedulers too")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
 
-    begun = time.monotonic()
-    evaluation = Evaluation(arguments.model, arguments.steps, arguments.guidance)
-    total = len(evaluation.references.names)
-    print(f"{total} subjects known; {arguments.steps} steps, guidance {arguments.guidance}")
-    drawings = evaluation.drawings(arguments.subjects)
-    names = evaluation.references.names
-    mistakes = [
-        f"{names[drawing.subject]} looks like {names[drawing.found]}"
-        for drawing in drawings
-        if drawing.found != drawing.subject
-    ]
-    print(
-        f"recognised: {1 - len(mistakes) / len(drawings):.1%} of {len(drawings)} subjects"
-        f" (the nearest training picture, by pixels at 32 px, has the name; chance {1 / total:.2%})"
-    )
-    for colour in BACKGROUNDS:
-        print(
-            f"{colour} background: corners off by {background_distance(drawings, colour):.0f} of 255"
-            f" (largest channel, median of {sum(each.colour == colour for each in drawings)} subjects)"
-        )
-    seeds, prompts = evaluation.variety(20)
-    print(f"difference of pixels, of 255: two seeds {seeds:.0f}, two prompts {prompts:.0f} (median)")
-    print(f"mistaken: {'; '.join(mistakes[:20])}{' …' if len(mistakes) > 20 else ''}")
-    print(f"{time.monotonic() - begun:.0f} s")
-    if arguments.sheet is not None:
-        sheet([drawing.image for drawing in drawings]).save(arguments.sheet)
+    artwork = prepare(arguments.work)
+    judge = Judge(arguments.work, len(artwork))
+    asked = questions(artwork, arguments.count)
+    chosen = Sampling(arguments.steps, arguments.scheduler, arguments.guidance)
+    found: list[dict[str, object]] = []
+    print(HEADING)
+    truth = score(judge, asked, real(artwork, asked))
+    print(row("real pictures", truth), flush=True)
+    for folder in arguments.model or [MODEL_FOLDER]:
+        draw = Drawer(folder)
+        for sampling in grid() if arguments.grid else (chosen,):
+            begun = time.monotonic()
+            pictures = [draw(each.prompt, each.seed, sampling) for each in asked]
+            seconds = (time.monotonic() - begun) / len(asked)
+            scores = score(judge, asked, pictures)
+            label = (
+                f"{folder.name}: {sampling.scheduler}, {sampling.steps} steps, guidance {sampling.guidance:g}"
+            )
+            print(row(label, scores), flush=True)
+            found.append({"model": str(folder), **asdict(sampling), "seconds": seconds, **scores})
+        some = asked[:: max(1, len(asked) // 16)]
+        drawn = diversity([[draw(each.prompt, seed, chosen) for seed in range(_ALIKE)] for each in some])
+        again = [real(artwork, some, number) for number in range(_ALIKE)]
+        measured = diversity(list(zip(*again, strict=True)))
+        print(f"\nseeds of a prompt differ by {drawn:.1f} of 255; real pictures of a scene by {measured:.1f}")
+        found.append({"model": str(folder), "diversity": drawn, "real diversity": measured})
+        draw.pipeline.close()
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps({"real": truth, "drawn": found}, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

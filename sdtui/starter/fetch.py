@@ -30,6 +30,16 @@ class Package:
 PACKAGES = (
     Package("@lobehub/fluent-emoji-3d@1.1.0", "fluent", ("assets/", "package.json", "README.md")),
     Package(
+        "@iconify-json/fluent-emoji-flat@1.2.6",
+        "flat",
+        ("icons.json", "chars.json", "info.json", "README.md"),
+    ),
+    Package(
+        "@iconify-json/fluent-emoji-high-contrast@1.2.6",
+        "line",
+        ("icons.json", "chars.json", "info.json", "README.md"),
+    ),
+    Package(
         "emojibase-data@17.0.0",
         "emojibase",
         ("en/data.json", "en/messages.json", "LICENSE", "package.json"),

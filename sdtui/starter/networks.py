@@ -18,7 +18,7 @@ from sdtui.starter.config import (
 
 
 def build_vae(config: VaeConfig) -> AutoencoderKL:
-    """64 px RGB in -1..1 <-> 8x8x16 latents."""
+    """128 px RGB in -1..1 <-> 16x16x8 latents."""
     levels = len(config.block_out_channels)
     vae = AutoencoderKL(
         in_channels=3,
@@ -60,7 +60,7 @@ def build_text_encoder(config: TextConfig, bos_token_id: int, eos_token_id: int)
 
 
 def build_unet(config: UnetConfig, text: TextConfig) -> UNet2DConditionModel:
-    """Noisy latents (n, 16, 8, 8), timesteps (n,), text (n, 77, width) -> prediction, same shape."""
+    """Noisy latents (n, 8, 16, 16), timesteps (n,), text (n, 77, width) -> prediction, same shape."""
     down = {False: "DownBlock2D", True: "CrossAttnDownBlock2D"}
     up = {False: "UpBlock2D", True: "CrossAttnUpBlock2D"}
     return UNet2DConditionModel(
@@ -74,4 +74,5 @@ def build_unet(config: UnetConfig, text: TextConfig) -> UNet2DConditionModel:
         attention_head_dim=config.heads,
         cross_attention_dim=text.width,
         norm_num_groups=32,
+        time_embedding_dim=config.time_embedding,
     )

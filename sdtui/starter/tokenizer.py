@@ -9,8 +9,8 @@ from tokenizers import Regex as Pattern
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
-from sdtui.starter.captions import COLOURS, Grammar, with_background, without_background
-from sdtui.starter.config import TOKENS
+from sdtui.starter.captions import Grammar, phrasings
+from sdtui.starter.config import BACKGROUNDS, TOKENS
 
 START = "<|startoftext|>"
 END = "<|endoftext|>"
@@ -23,9 +23,7 @@ def corpus(grammar: Grammar) -> list[str]:
     lines: list[str] = []
     for name, synonyms in zip(grammar.names, grammar.synonyms, strict=True):
         lines += [name] * 8 + list(synonyms) * 2
-    for colour in COLOURS:
-        lines += with_background("apple", colour) * 50 + without_background("apple") * 50
-    return lines
+    return lines + [*phrasings(), *BACKGROUNDS] * 200
 
 
 def train_tokenizer(lines: list[str], vocabulary: int, folder: Path) -> None:

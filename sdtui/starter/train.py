@@ -1,43 +1,56 @@
-"""``python -m sdtui.starter.train vae|text|unet|decoder``: train one stage, or go on with it."""
+"""``python -m sdtui.starter.train STAGE``: train one stage, or go on with it.
+
+SIGTERM ends it with a checkpoint and exit status 3; while a file named PAUSE lies in the working folder
+it waits. In both cases nothing is lost.
+"""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import torch
 
-from sdtui.starter.config import DecoderConfig, TextConfig, UnetConfig, VaeConfig
+from sdtui.starter.config import (
+    DecoderConfig,
+    JudgeConfig,
+    TextConfig,
+    UnetConfig,
+    VaeConfig,
+)
+
+Config = TextConfig | VaeConfig | UnetConfig | DecoderConfig | JudgeConfig
+
+STAGES: dict[str, Config] = {
+    "text": TextConfig(),
+    "vae": VaeConfig(),
+    "unet": UnetConfig(),
+    "decoder": DecoderConfig(),
+    "judge": JudgeConfig(),
+}
+"""The stages in their order, each a module ``train_STAGE`` with a function of that name."""
+
+
+def train(stage: str, work: Path, steps: int | None = None) -> None:
+    """Train a stage to its last step, or to another one. Raises :class:`~sdtui.starter.loop.Stopped`."""
+    config = STAGES[stage]
+    module = import_module(f"sdtui.starter.train_{stage}")
+    getattr(module, f"train_{stage}")(work, config if steps is None else replace(config, steps=steps))
 
 
 def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(prog="python -m sdtui.starter.train", description=__doc__)
-    parser.add_argument("stage", choices=("vae", "text", "unet", "decoder"))
+    parser.add_argument("stage", choices=tuple(STAGES))
     parser.add_argument("--work", type=Path, default=Path("starter-work"), help="working folder")
-    parser.add_argument("--minutes", type=float, help="training time of this stage")
+    parser.add_argument("--steps", type=int, help="how many steps the stage has, all runs of it together")
     parser.add_argument("--threads", type=int, help="processor threads, default all")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    changes = {} if arguments.minutes is None else {"minutes": arguments.minutes}
-    if arguments.stage == "vae":
-        from sdtui.starter.train_vae import train_vae
-
-        train_vae(arguments.work, replace(VaeConfig(), **changes))
-    elif arguments.stage == "text":
-        from sdtui.starter.train_text import train_text
-
-        train_text(arguments.work, replace(TextConfig(), **changes))
-    elif arguments.stage == "unet":
-        from sdtui.starter.train_unet import train_unet
-
-        train_unet(arguments.work, replace(UnetConfig(), **changes))
-    else:
-        from sdtui.starter.train_decoder import train_decoder
-
-        train_decoder(arguments.work, replace(DecoderConfig(), **changes))
+    train(arguments.stage, arguments.work, arguments.steps)
 
 
 if __name__ == "__main__":

@@ -1,33 +1,40 @@
-"""Stage 2: the text encoder learns, before any denoiser exists, what each caption looks like.
+"""Stage 1: the text encoder learns, before any denoiser exists, what each caption looks like.
 
-From the end marker on, every position of the output has to tell the picture: linear heads read from
-it the subject, the background colour, the principal components of the artwork and a thumbnail of the
-finished picture. The denoiser then finds the picture in its conditioning and need not learn language.
+From the end marker on, every position of the output tells of one thing: even positions of the first
+that the caption names, odd ones of the second, all of the only one. Linear heads read from it the
+subject, the style, the box, the background, the principal components of the artwork, and a thumbnail of
+that thing alone in its place. The denoiser then finds the picture in its conditioning and need not
+learn language.
 """
 
 from __future__ import annotations
 
-import math
 import random
-import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from sdtui.starter.artwork import Artwork, composite, palette, prepare
+from sdtui.starter import loop
+from sdtui.starter.artwork import Artwork, prepare, resized
 from sdtui.starter.captions import Caption, Grammar
-from sdtui.starter.checkpoint import load, save
-from sdtui.starter.config import BACKGROUNDS, TOKENS, ArtworkConfig, TextConfig
+from sdtui.starter.checkpoint import load
+from sdtui.starter.config import BACKGROUNDS, STYLES, TOKENS, TextConfig
 from sdtui.starter.networks import build_text_encoder
+from sdtui.starter.render import thumbnail
+from sdtui.starter.scene import SceneSource, boxes
 from sdtui.starter.tokenizer import corpus, read_tokenizer, train_tokenizer
 
-_SHORT = 20
-"""Most training sequences are cut to this many tokens; no caption of the grammar is longer."""
+_SHORT = 40
+"""Most training sequences are cut to this many tokens; hardly a caption of the grammar is longer."""
 _THUMBNAIL = 16
+_COARSE = 32
+"""Height and width at which the artwork's components are found."""
 
 
 class Heads(nn.Module):
@@ -36,37 +43,26 @@ class Heads(nn.Module):
     def __init__(self, width: int, subjects: int, components: int) -> None:
         super().__init__()
         self.subject = nn.Linear(width, subjects)
+        self.style = nn.Linear(width, len(STYLES))
         self.background = nn.Linear(width, len(BACKGROUNDS) + 1)
+        self.box = nn.Linear(width, 3)
         self.components = nn.Linear(width, components)
         self.thumbnail = nn.Linear(width, 3 * _THUMBNAIL * _THUMBNAIL)
 
 
-class Targets:
-    """What the heads have to say, as tables indexed by subject and background."""
-
-    def __init__(self, artwork: Artwork, components: int) -> None:
-        drawn = artwork.rgba[:, 0]
-        small = functional.avg_pool2d(drawn.to(torch.float32) / 255.0, 2).flatten(1)
-        centred = small - small.mean(0)
-        _, scales, directions = torch.linalg.svd(centred, full_matrices=False)
-        spread = scales[:components] / math.sqrt(len(centred))
-        scores = centred @ directions[:components].T / spread.sqrt()
-        self.components = scores / scores.std()
-        """(subjects, components)"""
-        colours = palette()
-        self.thumbnails = torch.stack(
-            [
-                functional.avg_pool2d(
-                    composite(drawn, colour.expand(len(drawn), 3)), 64 // _THUMBNAIL
-                ).flatten(1)
-                for colour in colours
-            ],
-            dim=1,
-        )
-        """(subjects, backgrounds, 3 * 16 * 16) in -1..1"""
+def components(artwork: Artwork, count: int) -> torch.Tensor:
+    """Principal components of the artwork at 32 px, (subjects, styles, count), of unit spread."""
+    small = np.stack([[resized(drawn, _COARSE) for drawn in styles] for styles in artwork.rgba])
+    flat = torch.from_numpy(small).flatten(2).flatten(0, 1).float() / 255.0
+    centred = flat - flat.mean(0)
+    count = min(count, *centred.shape)
+    _, _, directions = torch.svd_lowrank(centred, q=count, niter=4)
+    scores = centred @ directions
+    scores = scores / scores.std(0).sqrt()
+    return torch.reshape(scores / scores.std(), (*small.shape[:2], count))
 
 
-def token_ids(tokenizer: CLIPTokenizer, texts: Sequence[str], length: int) -> torch.Tensor:
+def token_ids(tokenizer: CLIPTokenizer, texts: Sequence[str], length: int = TOKENS) -> torch.Tensor:
     """Padded token ids, int64, (texts, length)."""
     ids = tokenizer(list(texts), padding="max_length", max_length=length, truncation=True).input_ids
     return torch.tensor(ids)
@@ -78,159 +74,148 @@ def load_text_encoder(work: Path) -> tuple[CLIPTextModel, CLIPTokenizer]:
     state = load(work / "text.pt")
     if state is None:
         raise FileNotFoundError(f"{work / 'text.pt'}: train the text stage first")
-    model = build_text_encoder(
-        TextConfig(vocabulary=len(tokenizer)), tokenizer.bos_token_id, tokenizer.eos_token_id
-    )
+    model = _build(TextConfig(), tokenizer)
     model.load_state_dict(state["model"])
     return model.eval().requires_grad_(False), tokenizer
 
 
-def is_held_out(subject: int, background: int) -> bool:
-    """Whether this pair of thing and colour is kept from the training of the text encoder."""
-    return (subject * 7 + background * 13) % 29 == 0
+def _build(config: TextConfig, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    return build_text_encoder(
+        replace(config, vocabulary=len(tokenizer)), tokenizer.bos_token_id, tokenizer.eos_token_id
+    )
 
 
-def draw_captions(grammar: Grammar, count: int, generator: random.Random) -> list[Caption]:
-    """Random captions, one in fifty empty, without the held-out pairs."""
-    captions: list[Caption] = []
-    while len(captions) < count:
-        subject = generator.randrange(len(grammar.names))
-        background = generator.randrange(len(BACKGROUNDS))
+class TextTraining:
+    """The text encoder, its heads, and what they have to say."""
+
+    def __init__(self, work: Path, config: TextConfig) -> None:
+        self.config = config
+        self.artwork = prepare(work)
+        self.grammar = Grammar(self.artwork.names, self.artwork.synonyms)
+        self.scenes = SceneSource(len(self.artwork))
+        if not (work / "tokenizer" / "merges.txt").exists():
+            train_tokenizer(corpus(self.grammar), config.vocabulary, work / "tokenizer")
+        self.tokenizer = read_tokenizer(work / "tokenizer")
+        self.components = components(self.artwork, config.components)
+        torch.manual_seed(config.seed)
+        self.model = _build(config, self.tokenizer)
+        self.heads = Heads(config.width, len(self.artwork), self.components.shape[2])
+
+    def loss(self, step: int, generator: torch.Generator) -> tuple[torch.Tensor, loop.Metrics]:
+        """On random captions; one batch in eight is small and of full length."""
+        chosen = random.Random(int(torch.randint(2**62, (1,), generator=generator)))
+        long = step % 8 == 7
+        captions = [self._caption(chosen) for _ in range(self.config.batch // (4 if long else 1))]
+        ids = token_ids(self.tokenizer, [c.text for c in captions], TOKENS if long else _SHORT)
+        with torch.autocast("cpu", torch.bfloat16):
+            hidden = self.model(ids).last_hidden_state.float()
+        places = self._places(ids, captions, generator)
+        return self._compare(hidden[places[:, 0], places[:, 1]], captions, places)
+
+    def _caption(self, generator: random.Random) -> Caption:
         if generator.random() < 0.02:
-            captions.append(Caption("", None, None))
-        elif not is_held_out(subject, background):
-            captions.append(grammar.caption(subject, background, generator))
-    return captions
+            return Caption("", None, False)
+        return self.grammar.caption(self.scenes.training(generator), generator)
+
+    def _places(
+        self, ids: torch.Tensor, captions: Sequence[Caption], generator: torch.Generator
+    ) -> torch.Tensor:
+        """Some positions from the end marker on, (n, 2): number of the caption, position."""
+        ended = ids == self.tokenizer.eos_token_id
+        looked = ended & (torch.rand(ids.shape, generator=generator) < 6.0 / ids.shape[1])
+        first = ended.int().argmax(1)
+        for offset in (0, 1):
+            column = (first + offset).clamp(max=ids.shape[1] - 1)
+            looked[torch.arange(len(captions)), column] = True
+        places: torch.Tensor = looked.nonzero()
+        return places
+
+    def _compare(
+        self, states: torch.Tensor, captions: Sequence[Caption], places: torch.Tensor
+    ) -> tuple[torch.Tensor, loop.Metrics]:
+        """How far what the heads read from states (n, width) is from what the captions say."""
+        heads = self.heads
+        told = torch.tensor([c.scene.background if c.scene and c.tells_background else -1 for c in captions])
+        behind = torch.where(told < 0, len(BACKGROUNDS), told)[places[:, 0]]
+        background = functional.cross_entropy(heads.background(states), behind)
+
+        rows = [
+            (row, caption.scene, position % len(caption.scene.things), caption.tells_background)
+            for row, (number, position) in enumerate(places.tolist())
+            if (caption := captions[number]).scene is not None
+        ]
+        drawn = torch.tensor([row for row, *_ in rows])
+        read = states[drawn]
+        subjects = torch.tensor([scene.things[index].subject for _, scene, index, _ in rows])
+        styles = torch.tensor([scene.style for _, scene, _, _ in rows])
+        where = [boxes(scene)[index] for _, scene, index, _ in rows]
+        subject = functional.cross_entropy(heads.subject(read), subjects)
+        style = functional.cross_entropy(heads.style(read), styles)
+        box = functional.mse_loss(heads.box(read), torch.tensor([[b.x, b.y, b.side] for b in where]))
+        shape = functional.mse_loss(heads.components(read), self.components[subjects, styles])
+
+        complete = [index for index, (*_, tells) in enumerate(rows) if tells]
+        looks: dict[tuple[int, int], torch.Tensor] = {}
+        wanted: list[torch.Tensor] = []
+        for index in complete:
+            _, scene, thing, _ = rows[index]
+            key = (id(scene), thing)
+            if key not in looks:
+                small = thumbnail(scene, thing, self.artwork, _THUMBNAIL)
+                looks[key] = torch.from_numpy(small).permute(2, 0, 1).flatten() * 2 - 1
+            wanted.append(looks[key])
+        look = functional.mse_loss(heads.thumbnail(read[torch.tensor(complete)]), torch.stack(wanted))
+        loss = 0.3 * subject + 0.3 * style + 0.3 * background + 4.0 * box + shape + 3.0 * look
+        metrics = {
+            "subject": subject.item(), "style": style.item(), "background": background.item(),
+            "box": box.item(), "components": shape.item(), "thumbnail": look.item(),
+        }  # fmt: skip
+        return loss, metrics
+
+    @torch.inference_mode()
+    def report(self, _step: int) -> str:
+        """How often all that a caption says is read from it, for trained and held-out combinations."""
+        generator = random.Random(5)
+        self.model.eval()
+        lines = []
+        for kind in ("trained", "background", "place", "style", "pair"):
+            scenes = [
+                self.scenes.training(generator) if kind == "trained" else self.scenes.unseen(kind, generator)
+                for _ in range(100)
+            ]
+            captions = [self.grammar.caption(scene, generator) for scene in scenes]
+            ids = token_ids(self.tokenizer, [caption.text for caption in captions])
+            hidden = self.model(ids).last_hidden_state
+            lines.append(f"{kind}: {self._right(hidden, captions)}")
+        self.model.train()
+        return "; ".join(lines)
+
+    def _right(self, hidden: torch.Tensor, captions: Sequence[Caption]) -> str:
+        right = {"subjects": 0, "style": 0, "places": 0}
+        for states, caption in zip(hidden, captions, strict=True):
+            assert caption.scene is not None
+            scene, last = caption.scene, states[-2:].flip(0) if TOKENS % 2 else states[-2:]
+            read = last[: len(scene.things)] if len(scene.things) == 2 else last[:1]
+            found = self.heads.subject(read).argmax(1).tolist()
+            right["subjects"] += found == [thing.subject for thing in scene.things]
+            right["style"] += self.heads.style(read).argmax(1).tolist() == [scene.style] * len(read)
+            wanted = torch.tensor([[b.x, b.y, b.side] for b in boxes(scene)])
+            right["places"] += bool((self.heads.box(read) - wanted).abs().max() < 0.08)
+        return " ".join(f"{name} {count}%" for name, count in right.items())
 
 
 def train_text(work: Path, config: TextConfig) -> None:
-    """Train until the time is used up; a stopped run goes on where its checkpoint left off."""
-    torch.manual_seed(config.seed)
-    artwork = prepare(work, ArtworkConfig())
-    grammar = Grammar(artwork.names, artwork.synonyms)
-    if not (work / "tokenizer" / "merges.txt").exists():
-        train_tokenizer(corpus(grammar), config.vocabulary, work / "tokenizer")
-    tokenizer = read_tokenizer(work / "tokenizer")
-    targets = Targets(artwork, config.components)
-
-    model = build_text_encoder(
-        TextConfig(**{**vars(config), "vocabulary": len(tokenizer)}),
-        tokenizer.bos_token_id,
-        tokenizer.eos_token_id,
+    """Train, or go on."""
+    training = TextTraining(work, config)
+    loop.run(
+        loop.Stage(
+            name="text",
+            modules={"model": training.model, "heads": training.heads},
+            schedule=loop.Schedule(config.steps, config.learning_rate),
+            loss=training.loss,
+            report=training.report,
+            betas=(0.9, 0.98),
+            seed=config.seed,
+        ),
+        work,
     )
-    heads = Heads(config.width, len(artwork), config.components)
-    parameters = [*model.parameters(), *heads.parameters()]
-    optimizer = torch.optim.AdamW(parameters, config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    path = work / "text.pt"
-    step, seconds = 0, 0.0
-    state = load(path)
-    if state is not None:
-        model.load_state_dict(state["model"])
-        heads.load_state_dict(state["heads"])
-        optimizer.load_state_dict(state["optimizer"])
-        step, seconds = state["step"], state["seconds"]
-    generator = random.Random(f"{config.seed} {step}")
-
-    budget = config.minutes * 60.0
-    last = saved = time.monotonic()
-    while seconds < budget:
-        rate = config.learning_rate * min(1.0, (step + 1) / 100)
-        rate *= 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * seconds / budget))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        long = step % 8 == 7
-        captions = draw_captions(grammar, config.batch // (4 if long else 1), generator)
-        loss, parts = _loss(model, heads, targets, captions, tokenizer, TOKENS if long else _SHORT)
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        step += 1
-        now = time.monotonic()
-        seconds += min(now - last, 60.0)
-        last = now
-        if step % 100 == 0:
-            print(f"text step {step} {seconds:.0f} s {parts}", flush=True)
-        if now - saved > 120.0 or seconds >= budget:
-            saved = now
-            save(
-                path,
-                {
-                    "model": model.state_dict(),
-                    "heads": heads.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "step": step,
-                    "seconds": seconds,
-                },
-            )
-            print(f"text step {step} {report(model, heads, targets, grammar, tokenizer)}", flush=True)
-
-
-def _loss(
-    model: CLIPTextModel,
-    heads: Heads,
-    targets: Targets,
-    captions: Sequence[Caption],
-    tokenizer: CLIPTokenizer,
-    length: int,
-) -> tuple[torch.Tensor, str]:
-    ids = token_ids(tokenizer, [caption.text for caption in captions], length)
-    with torch.autocast("cpu", torch.bfloat16):
-        hidden = model(ids).last_hidden_state.float()
-    ended = (ids == tokenizer.eos_token_id) & (torch.rand(ids.shape) < 6.0 / length)
-    first = (ids == tokenizer.eos_token_id).int().argmax(1)
-    ended[torch.arange(len(ids)), first] = True
-    row, _ = ended.nonzero(as_tuple=True)
-    read = hidden[ended]
-
-    subject = torch.tensor([-1 if c.subject is None else c.subject for c in captions])[row]
-    told = torch.tensor([-1 if c.background is None else c.background for c in captions])[row]
-    background = torch.where(told < 0, len(BACKGROUNDS), told)
-    drawn, placed = subject >= 0, (subject >= 0) & (told >= 0)
-
-    which = functional.cross_entropy(heads.subject(read[drawn]), subject[drawn])
-    behind = functional.cross_entropy(heads.background(read), background)
-    shape = functional.mse_loss(heads.components(read[drawn]), targets.components[subject[drawn]])
-    look = functional.mse_loss(
-        heads.thumbnail(read[placed]), targets.thumbnails[subject[placed], told[placed]]
-    )
-    loss = 0.3 * which + 0.3 * behind + shape + 3.0 * look
-    parts = (
-        f"subject {which.item():.3f} background {behind.item():.3f}"
-        f" components {shape.item():.3f} thumbnail {look.item():.4f}"
-    )
-    return loss, parts
-
-
-@torch.inference_mode()
-def report(
-    model: CLIPTextModel,
-    heads: Heads,
-    targets: Targets,
-    grammar: Grammar,
-    tokenizer: CLIPTokenizer,
-) -> str:
-    """How often the picture read from a caption is nearest to its own subject; also on new pairs."""
-    generator = random.Random(5)
-    colours = len(BACKGROUNDS)
-    pairs = [(s, b) for s in range(len(grammar.names)) for b in range(colours)]
-    unseen = generator.sample([pair for pair in pairs if is_held_out(*pair)], 200)
-    seen = generator.sample([pair for pair in pairs if not is_held_out(*pair)], 400)
-    lines: list[str] = []
-    for label, chosen in (("seen", seen), ("unseen pairs", unseen)):
-        captions = [grammar.caption(s, b, generator) for s, b in chosen]
-        ids = token_ids(tokenizer, [caption.text for caption in captions], TOKENS)
-        hidden = model.eval()(ids).last_hidden_state
-        model.train()
-        first = (ids == tokenizer.eos_token_id).int().argmax(1)
-        subject = torch.tensor([s for s, _ in chosen])
-        told = torch.tensor([colours if c.background is None else c.background for c in captions])
-        for place, states in (
-            ("end", hidden[torch.arange(len(ids)), first]),
-            ("last", hidden[:, -1]),
-        ):
-            nearest = torch.cdist(heads.components(states), targets.components).argmin(1)
-            right = (nearest == subject).float().mean()
-            behind = (heads.background(states).argmax(1) == told).float().mean()
-            lines.append(f"{label}/{place}: subject {right:.1%} background {behind:.1%}")
-    return "; ".join(lines)

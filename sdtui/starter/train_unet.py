@@ -1,26 +1,35 @@
-"""Stage 3: the denoiser, on cached latents and captions, predicting v."""
+"""Stage 3: the denoiser, on encoded pictures and the text encoder's words, predicting v."""
 
 from __future__ import annotations
 
-import math
-import time
+import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from diffusers import UNet2DConditionModel
 from torch.nn import functional
 
+from sdtui.starter import loop
+from sdtui.starter.artwork import prepare
+from sdtui.starter.captions import Grammar
 from sdtui.starter.checkpoint import load, save
 from sdtui.starter.config import (
     BETA_END,
     BETA_START,
     TRAIN_TIMESTEPS,
+    PoolConfig,
     TextConfig,
     UnetConfig,
 )
-from sdtui.starter.latents import prepare_captions, prepare_latents
 from sdtui.starter.networks import build_unet
-from sdtui.starter.trial import Trial
+from sdtui.starter.pool import Pool
+from sdtui.starter.sampling import decode, denoiser, sample, save_sheet
+from sdtui.starter.scene import Scene, SceneSource
+from sdtui.starter.train_text import load_text_encoder, token_ids
+from sdtui.starter.train_vae import load_vae
+
+_TRIAL = 32
 
 
 def alphas_cumprod() -> torch.Tensor:
@@ -40,85 +49,117 @@ def velocity_loss(
     kept = alphas_cumprod()[timesteps][:, None, None, None]
     noisy = kept.sqrt() * latents + (1.0 - kept).sqrt() * noise
     velocity = kept.sqrt() * noise - (1.0 - kept).sqrt() * latents
+    noisy = noisy.contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         predicted = unet(noisy, timesteps, states).sample
     return functional.mse_loss(predicted.float(), velocity, reduction="none").mean((1, 2, 3))
 
 
+def load_unet(work: Path) -> UNet2DConditionModel:
+    """The trained denoiser: its averaged weights, frozen."""
+    state = load(work / "unet.pt")
+    if state is None:
+        raise FileNotFoundError(f"{work / 'unet.pt'}: train the unet stage first")
+    unet = build_unet(UnetConfig(), TextConfig())
+    unet.load_state_dict(state["average"])
+    return unet.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def is_milestone(step: int) -> bool:
+    """Whether the weights of this step are kept for the learning curve: 500, 750, 1000, 1500, 2000, …"""
+    while step % 2 == 0 and step > 1000:
+        step //= 2
+    return step in (500, 750, 1000)
+
+
+class Words:
+    """Captions as the denoiser is told them."""
+
+    def __init__(self, work: Path) -> None:
+        self.encoder, self.tokenizer = load_text_encoder(work)
+        self.empty = self(("",))
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str]) -> torch.Tensor:
+        """Hidden states, float32, (texts, 77, width)."""
+        with torch.autocast("cpu", torch.bfloat16):
+            hidden: torch.Tensor = self.encoder(token_ids(self.tokenizer, texts)).last_hidden_state
+        return hidden.float()
+
+    def of(
+        self, scenes: Sequence[Scene], grammar: Grammar, generator: torch.Generator, empty: float = 0.0
+    ) -> torch.Tensor:
+        """The same for random captions of scenes, some of them empty."""
+        chosen = random.Random(int(torch.randint(2**62, (1,), generator=generator)))
+        return self(
+            ["" if chosen.random() < empty else grammar.caption(scene, chosen).text for scene in scenes]
+        )
+
+
+class Material:
+    """Batches of encoded pictures and words; also what the stages after this one learn from."""
+
+    def __init__(self, work: Path, empty_captions: float = 0.1) -> None:
+        self.artwork = prepare(work)
+        self.vae = load_vae(work)
+        self.pool = Pool(work, PoolConfig(), self.vae, self.artwork)
+        self.words = Words(work)
+        self.grammar = Grammar(self.artwork.names, self.artwork.synonyms)
+        self.empty_captions = empty_captions
+
+    def batch(self, step: int, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scaled latents (count, 8, 16, 16) and hidden states (count, 77, width)."""
+        latents, scenes = self.pool.draw(step, count, generator)
+        return latents, self.words.of(scenes, self.grammar, generator, self.empty_captions)
+
+
 def train_unet(work: Path, config: UnetConfig) -> None:
-    """Train until the time is used up; a stopped run goes on where its checkpoint left off."""
+    """Train, or go on."""
     torch.manual_seed(config.seed)
-    pictures = prepare_latents(work)
-    captions = prepare_captions(work, config)
-    subjects, backgrounds, variants = pictures.latents.shape[:3]
-    texts = captions.states.shape[2]
-    weights = torch.tensor(config.variant_weights[:variants])
-
+    material = Material(work, config.empty_captions)
     unet = build_unet(config, TextConfig()).to(memory_format=torch.channels_last)
-    average = {name: tensor.clone() for name, tensor in unet.state_dict().items()}
-    optimizer = torch.optim.AdamW(
-        unet.parameters(), config.learning_rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True
-    )
-    path = work / "unet.pt"
-    step, seconds = 0, 0.0
-    state = load(path)
-    if state is not None:
-        unet.load_state_dict(state["model"])
-        average = state["average"]
-        optimizer.load_state_dict(state["optimizer"])
-        step, seconds = state["step"], state["seconds"]
-    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-    trial = Trial(work)
+    average = loop.Average(unet, config.ema_decay)
+    generator = random.Random(7)
+    source = SceneSource(len(material.artwork))
+    kinds = ("background", "place", "style", "pair")
+    scenes = [source.unseen(kinds[number % len(kinds)], generator) for number in range(_TRIAL)]
+    prompts = [material.grammar.plain(scene).text for scene in scenes]
+    (work / "trial.txt").write_text("\n".join(prompts) + "\n", encoding="utf-8")
 
-    budget = config.minutes * 60.0
-    last = saved = tried = time.monotonic()
-    recent: list[float] = []
-    while seconds < budget:
-        rate = config.learning_rate * min(1.0, (step + 1) / config.warmup_steps)
-        rate *= 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, seconds / budget)))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-
-        def draw(high: int) -> torch.Tensor:
-            return torch.randint(high, (config.batch,), generator=generator)
-
-        subject, background = draw(subjects), draw(backgrounds)
-        variant = torch.multinomial(weights, config.batch, replacement=True, generator=generator)
-        latents = pictures.latents[subject, background, variant].float()
-        hidden = captions.states[subject, background, draw(texts)].float()
-        empty = torch.rand(config.batch, generator=generator) < config.empty_captions
-        hidden[empty] = captions.empty.float()
+    def loss(step: int, generator: torch.Generator) -> tuple[torch.Tensor, loop.Metrics]:
+        latents, states = material.batch(step, config.batch, generator)
+        # One timestep from every part of the range: the loss of a batch then says more.
+        parts = torch.arange(config.batch) + torch.rand(config.batch, generator=generator)
+        timesteps = (parts * (TRAIN_TIMESTEPS / config.batch)).long().clamp(max=TRAIN_TIMESTEPS - 1)
         noise = torch.randn(latents.shape, generator=generator)
-        loss = velocity_loss(unet, latents, hidden, draw(TRAIN_TIMESTEPS), noise).mean()
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        decay = min(config.ema_decay, (1 + step) / (10 + step))
-        with torch.no_grad():
-            torch._foreach_lerp_([*average.values()], [*unet.state_dict().values()], 1.0 - decay)
-        recent.append(loss.item())
-        now = time.monotonic()
-        seconds += min(now - last, 60.0)
-        last = now
-        if step % 100 == 0:
-            mean = sum(recent) / len(recent)
-            recent.clear()
-            print(f"unet step {step} {seconds:.0f} s loss {mean:.4f} rate {rate:.2e}", flush=True)
-        finished = seconds >= budget
-        if now - saved > 180.0 or finished:
-            saved = now
-            save(
-                path,
-                {
-                    "model": unet.state_dict(),
-                    "average": average,
-                    "optimizer": optimizer.state_dict(),
-                    "step": step,
-                    "seconds": seconds,
-                },
-            )
-        if now - tried > 600.0 or finished:
-            print(f"unet step {step} {trial.run(average, config)}", flush=True)
-            last = tried = time.monotonic()
+        error = velocity_loss(unet, latents, states, timesteps, noise)
+        late, early = error[: config.batch // 2], error[config.batch // 2 :]
+        return error.mean(), {
+            "loss": error.mean().item(),
+            "late": late.mean().item(),
+            "early": early.mean().item(),
+        }
+
+    def report(step: int) -> str:
+        drawing = build_unet(config, TextConfig()).eval()
+        drawing.load_state_dict(average.weights)
+        half = {name: tensor.half() for name, tensor in average.weights.items()}
+        save(work / "milestones" / f"{step:06}.pt", {"average": half, "step": step})
+        latents = sample(denoiser(drawing), material.words(prompts), material.words.empty, 20, 4.0, seed=1)
+        pictures = decode(material.vae, latents, material.pool.scale.factor)
+        save_sheet(pictures, work / "milestones" / f"{step:06}.png")
+        return f"drew milestones/{step:06}.png"
+
+    loop.run(
+        loop.Stage(
+            name="unet",
+            modules={"model": unet},
+            schedule=loop.Schedule(config.steps, config.learning_rate, warmup=200),
+            loss=loss,
+            report=report,
+            reports=is_milestone,
+            average=average,
+            seed=config.seed,
+        ),
+        work,
+    )

@@ -1,34 +1,20 @@
-"""Stage 1: the autoencoder, on the pictures over named, jittered and random backgrounds."""
+"""Stage 2: the autoencoder, on crops of pictures."""
 
 from __future__ import annotations
 
-import math
-import time
 from pathlib import Path
 
 import torch
+from diffusers import AutoencoderKL
 from torch.nn import functional
 
-from sdtui.starter.artwork import Artwork, composite, palette, prepare
-from sdtui.starter.checkpoint import load, save
-from sdtui.starter.config import ArtworkConfig, VaeConfig
+from sdtui.starter import loop
+from sdtui.starter.artwork import prepare
+from sdtui.starter.checkpoint import load
+from sdtui.starter.config import PIXELS, VaeConfig
 from sdtui.starter.networks import build_vae
-
-_JITTER = 0.03
-"""Spread of a background about its named colour, of 0..1."""
-
-
-def random_pictures(artwork: Artwork, count: int, generator: torch.Generator) -> torch.Tensor:
-    """Pictures (count, 3, 64, 64) in -1..1 of random subjects, variants and backgrounds."""
-    subjects = torch.randint(len(artwork), (count,), generator=generator)
-    variants = torch.randint(artwork.rgba.shape[1], (count,), generator=generator)
-    colours = palette()
-    named = colours[torch.randint(len(colours), (count,), generator=generator)]
-    named = named + _JITTER * torch.randn(count, 3, generator=generator)
-    free = torch.rand(count, 3, generator=generator)
-    is_free = torch.rand(count, 1, generator=generator) < 0.15
-    background = torch.where(is_free, free, named).clamp(0.0, 1.0)
-    return composite(artwork.rgba[subjects, variants], background)
+from sdtui.starter.render import random_pictures
+from sdtui.starter.scene import SceneSource
 
 
 def edges(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -42,37 +28,41 @@ def psnr(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((10.0 * torch.log10(4.0 / error)).mean())
 
 
+def likeness_loss(output: torch.Tensor, pictures: torch.Tensor, edge_weight: float) -> torch.Tensor:
+    """Absolute and squared differences of colours, and absolute ones of edges."""
+    flat = functional.l1_loss(output, pictures) + functional.mse_loss(output, pictures)
+    down, across = (functional.l1_loss(a, b) for a, b in zip(edges(output), edges(pictures), strict=True))
+    return flat + edge_weight * (down + across)
+
+
+def crops(pictures: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+    """A square of each picture, anywhere, by whole latents."""
+    places = torch.randint((PIXELS - size) // 8 + 1, (len(pictures), 2), generator=generator) * 8
+    cut = [p[:, y : y + size, x : x + size] for p, (y, x) in zip(pictures, places.tolist(), strict=True)]
+    return torch.stack(cut)
+
+
+def load_vae(work: Path) -> AutoencoderKL:
+    """The trained autoencoder, frozen, with its decoder trained further where that has been done."""
+    state = load(work / "decoder.pt") or load(work / "vae.pt")
+    if state is None:
+        raise FileNotFoundError(f"{work / 'vae.pt'}: train the vae stage first")
+    vae = build_vae(VaeConfig())
+    vae.load_state_dict(state["model"])
+    return vae.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
 def train_vae(work: Path, config: VaeConfig) -> None:
-    """Train until the time is used up; a stopped run goes on where its checkpoint left off."""
+    """Train, or go on."""
     torch.manual_seed(config.seed)
-    artwork = prepare(work, ArtworkConfig())
-    generator = torch.Generator().manual_seed(config.seed)
-    held = random_pictures(artwork, 128, torch.Generator().manual_seed(99))
-
+    artwork = prepare(work)
     vae = build_vae(config).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(
-        vae.parameters(), config.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4
-    )
-    path = work / "vae.pt"
-    step, seconds = 0, 0.0
-    state = load(path)
-    if state is not None:
-        vae.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        generator.set_state(state["generator"])
-        step, seconds = state["step"], state["seconds"]
+    source = SceneSource(len(artwork))
+    _, held = random_pictures(artwork, source, 64, torch.Generator().manual_seed(99))
 
-    budget = config.minutes * 60.0
-    last = time.monotonic()
-    saved = last
-    while seconds < budget:
-        progress = seconds / budget
-        rate = config.learning_rate * min(1.0, (step + 1) / 100)
-        rate *= 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * progress))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        pictures = random_pictures(artwork, config.batch, generator)
-        pictures = pictures.contiguous(memory_format=torch.channels_last)
+    def loss(step: int, generator: torch.Generator) -> tuple[torch.Tensor, loop.Metrics]:
+        _, whole = random_pictures(artwork, source, config.batch, generator)
+        pictures = crops(whole, config.crop, generator).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             moments = vae.quant_conv(vae.encoder(pictures))
             mean, log_variance = moments.float().chunk(2, dim=1)
@@ -81,35 +71,24 @@ def train_vae(work: Path, config: VaeConfig) -> None:
             latents = mean + torch.exp(0.5 * log_variance) * noise
             output = vae.decoder(vae.post_quant_conv(latents)).float()
         kl = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).mean()
-        flat = functional.l1_loss(output, pictures) + functional.mse_loss(output, pictures)
-        detail = sum(functional.l1_loss(a, b) for a, b in zip(edges(output), edges(pictures), strict=True))
-        loss = flat + config.edge_weight * detail + config.kl_weight * min(1.0, step / 500) * kl
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        now = time.monotonic()
-        seconds += min(now - last, 60.0)
-        last = now
-        if step % 100 == 0:
-            print(
-                f"vae step {step} {seconds:.0f} s loss {loss.item():.4f} flat {flat.item():.4f}"
-                f" kl {kl.item():.2f} psnr {psnr(output, pictures):.2f} dB",
-                flush=True,
-            )
-        if now - saved > 120.0 or seconds >= budget:
-            saved = now
-            save(
-                path,
-                {
-                    "model": vae.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "generator": generator.get_state(),
-                    "step": step,
-                    "seconds": seconds,
-                },
-            )
-            with torch.inference_mode():
-                restored = vae.decode(vae.encode(held).latent_dist.mean).sample
-            print(f"vae step {step} held-out mixes {psnr(restored, held):.2f} dB", flush=True)
+        likeness = likeness_loss(output, pictures, config.edge_weight)
+        metrics = {"likeness": likeness.item(), "kl": kl.item(), "psnr": psnr(output, pictures)}
+        return likeness + config.kl_weight * min(1.0, step / 500) * kl, metrics
+
+    @torch.inference_mode()
+    def report(_step: int) -> str:
+        restored = [vae.decode(vae.encode(part).latent_dist.mean).sample for part in torch.split(held, 8)]
+        return f"whole pictures {psnr(torch.cat(restored), held):.2f} dB"
+
+    loop.run(
+        loop.Stage(
+            name="vae",
+            modules={"model": vae},
+            schedule=loop.Schedule(config.steps, config.learning_rate),
+            loss=loss,
+            report=report,
+            weight_decay=1e-4,
+            seed=config.seed,
+        ),
+        work,
+    )

@@ -10,7 +10,7 @@ from sdtui.bundle import Bundle
 from sdtui.bundle.bundle import verify
 from sdtui.request import GenerationRequest
 from sdtui.starter import MODEL_FOLDER
-from sdtui.starter.evaluate import Evaluation, background_distance
+from sdtui.starter.references import Evaluation, background_distance
 
 
 @pytest.fixture(scope="module")

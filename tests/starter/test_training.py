@@ -1,28 +1,30 @@
-"""A step of the denoiser's training, on networks of a few thousand numbers."""
+"""The stages on a few sketches: each trains, goes on, and gives the next what it needs."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from pickle import PicklingError
 
 import pytest
 import torch
 
-from sdtui.starter.checkpoint import load, save
-from sdtui.starter.config import TextConfig, UnetConfig, VaeConfig
+from sdtui.starter.checkpoint import load
+from sdtui.starter.config import PoolConfig, TextConfig, UnetConfig, VaeConfig
 from sdtui.starter.networks import build_text_encoder, build_unet, build_vae
-from sdtui.starter.train_unet import velocity_loss
-from sdtui.starter.train_vae import psnr
+from sdtui.starter.train import STAGES, train
+from sdtui.starter.train_unet import Material, load_unet, velocity_loss
+from sdtui.starter.train_vae import crops, psnr
+from tests.starter.sketches import sketch
 
 TEXT = TextConfig(width=32, layers=1, heads=2, vocabulary=600)
-UNET = UnetConfig(block_out_channels=(32, 64), heads=2)
+UNET = UnetConfig(block_out_channels=(32, 32, 64), heads=2, time_embedding=64)
 
 
 def test_a_few_steps_bring_the_loss_down() -> None:
     torch.manual_seed(0)
     unet = build_unet(UNET, TEXT)
     optimizer = torch.optim.AdamW(unet.parameters(), 2e-3)
-    latents, noise = torch.randn(4, 16, 8, 8), torch.randn(4, 16, 8, 8)
+    latents, noise = torch.randn(4, 8, 16, 16), torch.randn(4, 8, 16, 16)
     states, timesteps = torch.randn(4, 77, 32), torch.tensor([10, 300, 600, 999])
     losses = []
     for _ in range(8):
@@ -37,24 +39,42 @@ def test_a_few_steps_bring_the_loss_down() -> None:
 def test_the_networks_fit_together() -> None:
     vae = build_vae(VaeConfig(block_out_channels=(8, 8, 16, 16)))
     with torch.inference_mode():
-        latents = vae.encode(torch.zeros(1, 3, 64, 64)).latent_dist
-        assert latents.mean.shape == (1, 16, 8, 8)
+        latents = vae.encode(torch.zeros(1, 3, 128, 128)).latent_dist
+        assert latents.mean.shape == (1, 8, 16, 16)
         assert float(latents.logvar.mean()) < -4  # little noise at first, or the decoder ignores it
-        assert vae.decode(latents.mean).sample.shape == (1, 3, 64, 64)
+        assert vae.decode(latents.mean).sample.shape == (1, 3, 128, 128)
         states = build_text_encoder(TEXT, 1, 2)(torch.ones(1, 77, dtype=torch.long)).last_hidden_state
-        assert build_unet(UNET, TEXT)(latents.mean, 5, states).sample.shape == (1, 16, 8, 8)
-
-
-def test_an_interrupted_save_keeps_the_checkpoint_before(tmp_path: Path) -> None:
-    path = tmp_path / "stage.pt"
-    assert load(path) is None
-    save(path, {"step": 1})
-    with pytest.raises((AttributeError, PicklingError)):
-        save(path, {"step": lambda: 2})
-    state = load(path)
-    assert state == {"step": 1}
-    assert [file.name for file in tmp_path.iterdir()] == ["stage.pt"]
+        assert build_unet(UNET, TEXT)(latents.mean, 5, states).sample.shape == (1, 8, 16, 16)
 
 
 def test_psnr_of_a_known_error() -> None:
     assert round(psnr(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.2)), 3) == 20.0
+
+
+def test_crops_are_cut_along_latents() -> None:
+    rows = torch.arange(128.0).view(1, 1, 128, 1).expand(6, 3, 128, 128)
+    cut = crops(rows, 64, torch.Generator().manual_seed(1))
+    assert cut.shape == (6, 3, 64, 64)
+    assert (cut[:, 0, 0, 0] % 8 == 0).all()
+    assert len({*cut[:, 0, 0, 0].tolist()}) > 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_recipe_runs_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the size that ships, two steps of a stage, on sketches. What it draws is noise."""
+    monkeypatch.setattr("sdtui.starter.train_unet.PoolConfig", lambda: PoolConfig(shard=16, first=1))
+    monkeypatch.setattr("sdtui.starter.train_unet._TRIAL", 2)
+    monkeypatch.setattr("sdtui.starter.train_judge._HELD", 4)
+    sketch(tmp_path)
+    for stage, config in STAGES.items():
+        monkeypatch.setitem(STAGES, stage, replace(config, batch=4))
+        train(stage, tmp_path, steps=1)
+        train(stage, tmp_path, steps=2)
+        state = load(tmp_path / f"{stage}.pt")
+        assert state is not None
+        assert state["step"] == 2
+    material = Material(tmp_path)
+    latents, states = material.batch(0, 3, torch.Generator().manual_seed(1))
+    assert load_unet(tmp_path)(latents, 500, states).sample.shape == latents.shape
+    assert 0.7 < float(latents.std()) < 1.4

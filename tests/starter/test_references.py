@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sdtui.starter.config import BACKGROUNDS
-from sdtui.starter.evaluate import COLUMNS, NAMES, SHEET, References, corners, read_references
+from sdtui.starter.config import COLOURS
+from sdtui.starter.references import COLUMNS, NAMES, SHEET, References, corners, read_references
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def references(tmp_path: Path) -> References:
 
 
 def test_a_training_picture_is_its_own_nearest(references: References) -> None:
-    blue = np.array(BACKGROUNDS["blue"], np.float32) / np.float32(255)
+    blue = np.array(COLOURS["blue"], np.float32) / np.float32(255)
     for subject, rgba in enumerate(references.rgba):
         picture = rgba[..., :3] + (1 - rgba[..., 3:]) * blue
         assert references.nearest(picture, "blue") == subject
