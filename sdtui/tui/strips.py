@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import groupby
 
 from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from sdtui.terminal.cells import RGB, Cells
+from sdtui.terminal.cells import RGB, Cell, Cells
+from sdtui.terminal.halfblock import EMPTY
 
 
 @lru_cache(maxsize=16384)
@@ -22,10 +25,14 @@ def _style(foreground: RGB | None, background: RGB | None) -> Style:
 
 def strips(cells: Cells) -> list[Strip]:
     """One strip for each row; cells without colours take those of what they lie on."""
-    return [
-        Strip(
-            [Segment(char, _style(foreground, background)) for char, foreground, background in row],
-            cells.columns,
-        )
-        for row in cells.cells
-    ]
+    return [Strip(list(_segments(row)), cells.columns) for row in cells.cells]
+
+
+def _segments(row: tuple[Cell, ...]) -> Iterator[Segment]:
+    """Equal cells beside each other are one; a cell of one colour needs no foreground."""
+    for (char, foreground, background), equal in groupby(row):
+        many = sum(1 for _ in equal)
+        if foreground == background and foreground is not None:
+            yield Segment(EMPTY * many, _style(None, background))
+        else:
+            yield Segment(char * many, _style(foreground, background))
