@@ -69,7 +69,7 @@ def _others(cell: CellSize | None, wrapped: bool) -> None:
     box = Box(COLUMNS, ROWS, cell, identity, wrapped)
     names: dict[Drawn, str] = {"kitty": "kitty", "iterm2": "iTerm2", "sixel": "sixel"}
     for protocol, name in names.items():
-        data = b"".join(piece.data for piece in draw(protocol, card(), box, sys.maxsize, None))
+        data = b"".join(piece.data for piece in draw(protocol, card(), box, sys.maxsize))
         room = "\n" * ROWS + f"\x1b[{ROWS}A"  # scrolls now, so that the picture need not
         print(f"\n{name}\n{room}\x1b7{data.decode('ascii')}\x1b8", end="")
         if protocol == "kitty":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -57,21 +59,36 @@ class Piece:
         return b"\x1b7\x1b[%d;%dH%s\x1b8" % (y + self.row + 1, x + 1, self.data)
 
 
-def draw(protocol: Drawn, image: Image.Image, box: Box, slice_bytes: int, budget: int | None) -> list[Piece]:
-    """Encode a picture for a terminal.
+def draw(
+    protocol: Drawn, image: Image.Image, box: Box, slice_bytes: int, budget: int = sys.maxsize
+) -> list[Piece]:
+    """Encode a picture as good as the box can show it, in pieces of about ``slice_bytes``.
 
-    ``budget`` is what the whole may take in bytes: it is kept by fewer pixels and colours, as suits a
-    preview that the next step replaces. Without one, the picture is as good as the box can show it, in
-    pieces of about ``slice_bytes``.
+    Where it would take more than ``budget`` bytes it loses colours or detail; sixels have none to lose.
     """
+    match protocol:
+        case "kitty":
+            return _kitty(image, box, slice_bytes, budget)
+        case "iterm2":
+            return _iterm2(image, box, slice_bytes, budget)
+        case "sixel":
+            return _sixel(image, box, slice_bytes)
+
+
+def preview(protocol: Drawn, image: Image.Image, box: Box, budget: int) -> list[Piece]:
+    """Encode what the next step replaces, in one piece: as many pixels and colours as ``budget`` pays for."""
     if protocol == "kitty":
-        return _kitty(image, box, slice_bytes, budget)
-    return _at_the_cursor(protocol, image, box, slice_bytes, budget)
+        return _kitty(image, box, sys.maxsize, budget)
+    full = image.convert("RGB")
+    if protocol == "sixel":
+        return [Piece(sixel.sixels(_exactly(full, *box.pixels), PASSING_COLOURS), 0)]
+    reduced = _within_bytes(_within(full, *box.pixels), budget, JPEG_BYTES)
+    return [Piece(iterm2.inline(reduced, box.columns, box.rows, budget), 0)]
 
 
-def _kitty(image: Image.Image, box: Box, slice_bytes: int, budget: int | None) -> list[Piece]:
+def _kitty(image: Image.Image, box: Box, slice_bytes: int, budget: int) -> list[Piece]:
     reduced = _within(image.convert("RGB"), *box.pixels)
-    if budget is not None and reduced.width * reduced.height * TRUE_COLOUR_BYTES > budget:
+    if reduced.width * reduced.height * TRUE_COLOUR_BYTES > budget:
         reduced = _few_colours(_within_bytes(reduced, budget - PALETTE, INDEXED_BYTES))
     commands = kitty.transmit(reduced, box.identity, box.columns, box.rows)
     if box.wrapped:
@@ -82,37 +99,36 @@ def _kitty(image: Image.Image, box: Box, slice_bytes: int, budget: int | None) -
     ]
 
 
-def _at_the_cursor(
-    protocol: Drawn, image: Image.Image, box: Box, slice_bytes: int, budget: int | None
-) -> list[Piece]:
-    """These protocols know no parts of a picture: on a slow link it is sent as several, one below another."""
-    width, height = box.pixels
-    weight = SIXEL_BYTES if protocol == "sixel" else JPEG_BYTES
-    strips = min(box.rows, math.ceil(width * height * weight / slice_bytes)) if budget is None else 1
-    edges = [round(box.rows * number / strips) for number in range(strips + 1)]
-    full = image.convert("RGB")
-    if protocol == "sixel":
-        full = _exactly(full, width, height)
-    elif budget is not None:
-        full = _within_bytes(full, budget, JPEG_BYTES)
+def _iterm2(image: Image.Image, box: Box, slice_bytes: int, budget: int) -> list[Piece]:
+    full = _within(image.convert("RGB"), *box.pixels)
+    whole = iterm2.inline(full, box.columns, box.rows, budget)
+    strips = math.ceil(len(whole) / slice_bytes)
+    if strips == 1:
+        return [Piece(whole, 0)]
     return [
-        Piece(_strip(protocol, _rows(full, box, top, bottom), box.columns, bottom - top, budget), top)
-        for top, bottom in itertools.pairwise(edges)
+        Piece(iterm2.inline(_rows(full, box, top, bottom), box.columns, bottom - top, budget // strips), top)
+        for top, bottom in _strips(box.rows, strips)
     ]
+
+
+def _sixel(image: Image.Image, box: Box, slice_bytes: int) -> list[Piece]:
+    full = _exactly(image.convert("RGB"), *box.pixels)
+    strips = math.ceil(full.width * full.height * SIXEL_BYTES / slice_bytes)
+    return [
+        Piece(sixel.sixels(_rows(full, box, top, bottom)), top) for top, bottom in _strips(box.rows, strips)
+    ]
+
+
+def _strips(rows: int, wanted: int) -> Iterator[tuple[int, int]]:
+    """These protocols know no parts of a picture: on a slow link it is sent as several, one below another."""
+    many = min(rows, wanted)
+    return itertools.pairwise([round(rows * number / many) for number in range(many + 1)])
 
 
 def _rows(image: Image.Image, box: Box, top: int, bottom: int) -> Image.Image:
     scale = image.height / box.rows
     upper, lower = round(top * scale), round(bottom * scale)
     return image.crop((0, upper, image.width, max(upper + 1, lower)))
-
-
-def _strip(protocol: Drawn, image: Image.Image, columns: int, rows: int, budget: int | None) -> bytes:
-    if protocol == "iterm2":
-        return iterm2.inline(image, columns, rows, iterm2.LIMIT if budget is None else budget)
-    if budget is None:
-        return sixel.sixels(image)
-    return sixel.sixels(image, PASSING_COLOURS, dither=False)
 
 
 def _exactly(image: Image.Image, width: int, height: int) -> Image.Image:

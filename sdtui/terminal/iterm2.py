@@ -6,6 +6,8 @@ import base64
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from sdtui.terminal.png import png
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -17,23 +19,29 @@ LIMIT = 1_000_000
 def inline(image: Image.Image, columns: int, rows: int, bytes_wanted: int = LIMIT) -> bytes:
     """The sequence that draws a picture into a box of cells at the cursor, which ends up anywhere.
 
-    JPEG, of the best quality that keeps it within ``bytes_wanted`` if any does: the protocol takes
-    every format, and a photograph as PNG is eight times as long.
+    PNG, every pixel kept, where that stays within ``bytes_wanted``; else JPEG, of the best quality that
+    does, if any does.
     """
-    data = b""
-    for quality in QUALITIES:
-        data = _jpeg(image, quality)
-        if len(data) * 4 // 3 <= min(bytes_wanted, LIMIT):
-            break
-    while len(data) * 4 // 3 > LIMIT:
-        image = image.resize((image.width * 2 // 3, image.height * 2 // 3))
-        data = _jpeg(image, QUALITIES[-1])
+    data = _within(image.convert("RGB"), min(bytes_wanted, LIMIT) * 3 // 4)
     keys = f"inline=1;size={len(data)};width={columns};height={rows};preserveAspectRatio=0;doNotMoveCursor=1"
     return b"\x1b]1337;File=" + keys.encode() + b":" + base64.standard_b64encode(data) + b"\x07"
+
+
+def _within(image: Image.Image, bytes_wanted: int) -> bytes:
+    if image.width * image.height <= bytes_wanted and len(data := png(image)) <= bytes_wanted:
+        return data
+    for quality in QUALITIES:
+        data = _jpeg(image, quality)
+        if len(data) <= bytes_wanted:
+            break
+    while len(data) > LIMIT * 3 // 4:
+        image = image.resize((image.width * 2 // 3, image.height * 2 // 3))
+        data = _jpeg(image, QUALITIES[-1])
+    return data
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:
     data = BytesIO()
     # Full colour resolution (4:4:4): these pictures have hard edges of colour.
-    image.convert("RGB").save(data, "JPEG", quality=quality, subsampling=0)
+    image.save(data, "JPEG", quality=quality, subsampling=0)
     return data.getvalue()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from sdtui.terminal.capabilities import ColourDepth
 from sdtui.terminal.cells import RGB
 from sdtui.terminal.palette import XTERM_256
+from sdtui.terminal.png import png
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -62,7 +63,7 @@ def transmit(image: Image.Image, identity: int, columns: int, rows: int) -> list
 
     The same number always names the same placement (``p=1``), or Ghostty would pile them up.
     """
-    data = base64.standard_b64encode(_png(image))
+    data = base64.standard_b64encode(_encoded(image))
     parts = [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
     keys = f"a=T,U=1,i={identity},p=1,c={columns},r={rows},f=100,q=2,"
     return [
@@ -91,7 +92,9 @@ def following(cells: int) -> str:
     return PLACEHOLDER * cells
 
 
-def _png(image: Image.Image) -> bytes:
+def _encoded(image: Image.Image) -> bytes:
+    if image.mode == "RGB":
+        return png(image)
     data = BytesIO()
     image.save(data, "PNG", compress_level=1)
     return data.getvalue()

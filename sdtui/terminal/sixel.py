@@ -6,73 +6,106 @@ so the interface stays without numpy.
 
 from __future__ import annotations
 
-import re
+from bisect import bisect_right, insort
+from collections.abc import Iterator
+from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING
+
+from sdtui.terminal.quantization import in_few_colours
+from sdtui.terminal.strokes import GAP, bands
 
 if TYPE_CHECKING:
     from PIL import Image
 
-BAND = 6
-PALETTE_SIDE = 160
-"""Pixels a side of the copy from which the colours are chosen, at most."""
-_RUN = re.compile(rb"(.)\1{3,254}", re.DOTALL)
-_AS_CHARACTERS = bytes(63 + bits & 127 for bits in range(256))
-_BITS = tuple(1 << row for row in range(BAND))
+COLOURS = 255
+LONGEST = 63
+"""Of a run, as PCX counts it."""
+FULL = b"~"
+"""The character of a column of six pixels."""
 
 
-def sixels(image: Image.Image, colours: int = 256, dither: bool = True) -> bytes:
+def sixels(image: Image.Image, colours: int = COLOURS) -> bytes:
     """The sequence that draws a picture pixel for pixel, its top left corner at the cursor.
 
-    ``colours`` (2 to 256) are chosen by median cut. Pixels below the picture's last row, in the last
+    It has at most ``colours`` (2 to 255) of its own. Pixels below the picture's last row, in the last
     band, are left as they are. The terminal's cursor ends below it, and a terminal whose last row is
     touched scrolls: keep away from it, and put the cursor back.
     """
-    from PIL import Image
-
-    picture = image.convert("RGB")
-    palette = _reduced(picture).quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    diffusion = Image.Dither.FLOYDSTEINBERG if dither else Image.Dither.NONE
-    indexed = picture.quantize(palette=palette, dither=diffusion)
+    indexed = in_few_colours(image.convert("RGB"), colours)
+    numbers, definitions = _numbered(indexed)
     # P1 = 7: square pixels; P2 = 1: what no colour covers stays.
     head = f'\x1bP7;1q"1;1;{indexed.width};{indexed.height}'.encode()
-    return b"".join((head, _palette(indexed), *_bands(indexed), b"\x1b\\"))
+    return b"".join((head, *definitions, *_body(numbers), b"\x1b\\"))
 
 
-def _reduced(picture: Image.Image) -> Image.Image:
-    """Fewer pixels with the same colours: what the choice of a palette costs is in their number."""
+def _numbered(indexed: Image.Image) -> tuple[Image.Image, list[bytes]]:
+    """Each pixel's colour number, from 1 (mode L), and the colours' definitions, the most used first."""
     from PIL import Image
 
-    shrunk = picture.copy()
-    shrunk.thumbnail((PALETTE_SIDE, PALETTE_SIDE), Image.Resampling.NEAREST)
-    return shrunk
+    counts, levels = indexed.histogram(), indexed.getpalette("RGB") or []
+    order = sorted((index for index in range(256) if counts[index]), key=lambda index: -counts[index])
+    number_of, definitions = [0] * 256, []
+    for number, index in enumerate(order, 1):
+        number_of[index] = number
+        percents = (round(level * 100 / 255) for level in levels[3 * index : 3 * index + 3])
+        definitions.append(b"#%d;2;%d;%d;%d" % (number, *percents))
+    return Image.frombytes("L", indexed.size, indexed.tobytes()).point(number_of), definitions
 
 
-def _palette(indexed: Image.Image) -> bytes:
-    used = sorted(set(indexed.tobytes()))
-    levels = indexed.getpalette("RGB") or []
-    percents = [round(level * 100 / 255) for level in levels]
-    return b"".join(b"#%d;2;%d;%d;%d" % (colour, *percents[3 * colour : 3 * colour + 3]) for colour in used)
+def _body(numbers: Image.Image) -> Iterator[bytes]:
+    """All bands: ``$`` goes back to the left, ``-`` on to the next band."""
+    selections: list[bytes] = []
+    columns: list[bytes] = []
+    move = b""
+    for band in bands(numbers):
+        for strokes in _passes(band):
+            for colour, characters in strokes:
+                selections.append(b"%s#%d" % (move, colour))
+                columns.append(characters)
+                move = b""
+            move = b"$"
+        move = b"-"
+    counted = _counted(b"\n".join(columns), numbers.width).split(b"\n")
+    return chain.from_iterable(zip(selections, counted, strict=True))
 
 
-def _bands(indexed: Image.Image) -> list[bytes]:
-    width, pixels = indexed.width, indexed.tobytes()
-    rows = [pixels[start : start + width] for start in range(0, len(pixels), width)]
-    return [_band(rows[start : start + BAND]) for start in range(0, len(rows), BAND)]
+def _passes(band: dict[int, bytearray]) -> list[list[tuple[int, bytes]]]:
+    """Colours and their characters, those in one list one to the right of the other."""
+    passes: list[list[tuple[int, bytes]]] = []
+    ends: list[tuple[int, int]] = []
+    strokes = [(len(plane) - len(plane.lstrip(GAP)), colour, plane) for colour, plane in band.items()]
+    for begin, colour, plane in sorted(strokes):
+        drawn = plane.strip(GAP)
+        # After the pass that ends nearest to it.
+        place = bisect_right(ends, begin, key=itemgetter(0)) - 1
+        end, number = ends.pop(place) if place >= 0 else (0, len(passes))
+        if place < 0:
+            passes.append([])
+        passes[number].append((colour, GAP * (begin - end) + drawn))
+        insort(ends, (begin + len(drawn), number))
+    return passes
 
 
-def _band(rows: list[bytes]) -> bytes:
-    """Each colour draws its pixels from the left, ``$`` goes back, ``-`` on to the next band."""
-    planes = {colour: bytearray(len(rows[0])) for colour in sorted(set().union(*rows))}
-    for bit, row in zip(_BITS, rows, strict=False):
-        for x, colour in enumerate(row):
-            planes[colour][x] |= bit
-    return b"$".join(b"#%d%s" % (colour, _characters(bits)) for colour, bits in planes.items()) + b"-"
+def _counted(characters: bytes, width: int) -> bytes:
+    """Equal characters beside each other counted: three become ``!3`` and the character.
+
+    PIL counts them on its way to another format, PCX, of which only the numbers are replaced.
+    """
+    from PIL import Image
+
+    size = len(characters)
+    data = Image.frombuffer("L", (size, 1), characters).tobytes("pcx", ("L", 8 * size)).rstrip(b"\0")
+    for times in range(width // LONGEST, 1, -1):
+        for character in (GAP, FULL):
+            data = data.replace((_run(LONGEST) + character) * times, b"!%d%s" % (LONGEST * times, character))
+    first, *twice = data.split(_run(2))
+    data = b"".join((first, *[after[:1] + after for after in twice]))
+    for length in range(3, LONGEST + 1):
+        data = data.replace(_run(length), b"!%d" % length)
+    return data
 
 
-def _characters(bits: bytearray) -> bytes:
-    """Six bits for each column as characters, equal ones counted, nothing after the last."""
-    return _RUN.sub(_shortened, bits.translate(_AS_CHARACTERS).rstrip(b"?"))
-
-
-def _shortened(run: re.Match[bytes]) -> bytes:
-    return b"!%d%s" % (run.end() - run.start(), run.group(1))
+def _run(length: int) -> bytes:
+    """What PCX has before a character to be repeated."""
+    return bytes((0xC0 | length,))

@@ -313,7 +313,7 @@ class Projector:
 
     async def _pieces(self, sight: Sight, box: Box) -> list[Piece]:
         """The picture for a box, encoded in a thread; kept, for when Textual has drawn over it."""
-        from sdtui.terminal.drawing import draw
+        from sdtui.terminal.drawing import draw, preview
 
         protocol = self.choice.protocol
         assert protocol in ("kitty", "iterm2", "sixel")
@@ -321,9 +321,12 @@ class Projector:
         kept = self._encoded
         if kept and kept[0] is sight.image and kept[1] == key:
             return kept[2]
-        budget = self.pace.within(PASSING_SECONDS if sight.passing else FINAL_SECONDS)
-        saving = budget if sight.passing or protocol == "kitty" else None
-        pieces = await asyncio.to_thread(draw, protocol, sight.image, box, self.pace.slice, saving)
+        if sight.passing:
+            budget = self.pace.within(PASSING_SECONDS)
+            pieces = await asyncio.to_thread(preview, protocol, sight.image, box, budget)
+        else:
+            budget = self.pace.within(FINAL_SECONDS)
+            pieces = await asyncio.to_thread(draw, protocol, sight.image, box, self.pace.slice, budget)
         self._encoded = sight.image, key, pieces
         return pieces
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sdtui.terminal.answers import CellSize
-from sdtui.terminal.drawing import Box, Piece, draw
+from sdtui.terminal.drawing import Box, Piece, draw, preview
 from sdtui.terminal.kitty import CHUNK
 from sdtui.terminal.pace import LARGEST_SLICE, SMALLEST_SLICE, UNKNOWN_RATE, Pace
 from tests.terminal.sixel_decoder import decode
@@ -28,19 +28,19 @@ def png_of(pieces: list[Piece]) -> Image.Image:
 
 @pytest.mark.parametrize("budget", [8_000, 30_000, 60_000])
 def test_a_preview_for_kitty_keeps_its_budget(budget: int) -> None:
-    pieces = draw("kitty", NOISE, Box(40, 20, CELL, 20), 512_000, budget)
+    pieces = preview("kitty", NOISE, Box(40, 20, CELL, 20), budget)
     assert sum(len(piece.data) for piece in pieces) <= budget * 1.05
     assert png_of(pieces).width >= 16
 
 
 def test_what_stays_is_sent_whole_but_no_larger_than_its_cells() -> None:
     large = NOISE.resize((800, 800))
-    assert png_of(draw("kitty", large, Box(40, 20, CELL, 20), 512_000, None)).size == (320, 320)
-    assert png_of(draw("kitty", NOISE, Box(40, 20, CELL, 20), 512_000, None)).size == NOISE.size
+    assert png_of(draw("kitty", large, Box(40, 20, CELL, 20), 512_000)).size == (320, 320)
+    assert png_of(draw("kitty", NOISE, Box(40, 20, CELL, 20), 512_000)).size == NOISE.size
 
 
 def test_kitty_on_a_slow_link_gets_whole_commands_slice_by_slice() -> None:
-    pieces = draw("kitty", NOISE, Box(40, 20, CELL, 20), 3 * CHUNK, None)
+    pieces = draw("kitty", NOISE, Box(40, 20, CELL, 20), 3 * CHUNK)
     assert len(pieces) > 3
     assert all(len(piece.data) <= 3 * CHUNK for piece in pieces)
     assert all(piece.data.startswith(b"\x1b_G") and piece.data.endswith(b"\x1b\\") for piece in pieces)
@@ -48,14 +48,14 @@ def test_kitty_on_a_slow_link_gets_whole_commands_slice_by_slice() -> None:
 
 
 def test_through_tmux_every_command_is_wrapped_by_itself() -> None:
-    (piece,) = draw("kitty", NOISE, Box(40, 20, CELL, 20, wrapped=True), 512_000, None)
+    (piece,) = draw("kitty", NOISE, Box(40, 20, CELL, 20, wrapped=True), 512_000)
     wrapped = re.findall(rb"\x1bPtmux;\x1b\x1b_G[^\x1b]*\x1b\x1b\\\x1b\\", piece.data)
     assert b"".join(wrapped) == piece.data
     assert all(len(command) < CHUNK + 100 for command in wrapped)
 
 
 def test_sixels_fill_their_cells_to_the_pixel() -> None:
-    (piece,) = draw("sixel", NOISE, Box(10, 5, CELL), 512_000, None)
+    (piece,) = draw("sixel", NOISE, Box(10, 5, CELL), 512_000)
     size, pixels = decode(piece.data)
     assert size == (80, 80)
     assert len(pixels) == 80 * 80
@@ -63,7 +63,7 @@ def test_sixels_fill_their_cells_to_the_pixel() -> None:
 
 def test_sixels_on_a_slow_link_come_as_strips_that_meet() -> None:
     box = Box(20, 10, CELL)
-    pieces = draw("sixel", NOISE.resize((40, 40)), box, 10_000, None)
+    pieces = draw("sixel", NOISE.resize((40, 40)), box, 10_000)
     assert len(pieces) > 2
     assert pieces[0].row == 0
     below = 0
@@ -76,7 +76,7 @@ def test_sixels_on_a_slow_link_come_as_strips_that_meet() -> None:
 
 
 def test_inline_images_on_a_slow_link_come_as_strips_that_meet() -> None:
-    pieces = draw("iterm2", NOISE, Box(40, 20, CELL), 20_000, None)
+    pieces = draw("iterm2", NOISE, Box(40, 20, CELL), 20_000)
     heights = [int(re.search(rb";height=(\d+);", piece.data)[1]) for piece in pieces]  # type: ignore[index]
     assert len(pieces) > 3
     assert [piece.row for piece in pieces] == [sum(heights[:number]) for number in range(len(heights))]

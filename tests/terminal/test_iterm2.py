@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from sdtui.terminal.iterm2 import LIMIT, inline
+from tests.terminal.pictures import photograph
 
 SEQUENCE = re.compile(rb"\x1b\]1337;File=([^:]+):([A-Za-z0-9+/=]+)\x07")
 
@@ -31,9 +32,13 @@ def test_the_picture_fills_its_cells_and_leaves_the_cursor() -> None:
     assert arguments == {
         "inline": "1", "width": "12", "height": "7", "preserveAspectRatio": "0", "doNotMoveCursor": "1",
     }  # fmt: skip
-    colour = shown.convert("RGB").getpixel((30, 20))
-    assert isinstance(colour, tuple)
-    assert max(abs(ours - theirs) for ours, theirs in zip(colour, (200, 30, 90), strict=True)) <= 4
+    assert shown.convert("RGB").getpixel((30, 20)) == (200, 30, 90)
+
+
+def test_detail_is_kept_where_there_is_room_for_it() -> None:
+    picture = photograph()
+    assert parts(inline(picture, 30, 15))[1].tobytes() == picture.tobytes()
+    assert parts(inline(picture, 30, 15, 200_000))[1].format == "JPEG"
 
 
 @pytest.mark.parametrize("budget", [40_000, 60_000, 120_000])

@@ -64,3 +64,13 @@ def test_the_ground_is_left_and_pixels_are_square() -> None:
 def test_other_modes_of_pictures_are_drawn_too() -> None:
     for mode in ("RGBA", "P", "L", "1"):
         assert decode(sixels(Image.new(mode, (8, 8))))[0] == (8, 8)
+
+
+@pytest.mark.parametrize("width", [63, 64, 126, 255, 256, 300, 700])
+def test_wide_pictures_arrive_pixel_for_pixel(width: int) -> None:
+    image = Image.new("RGB", (width, 8), (0, 0, 255))
+    image.paste((255, 0, 0), (width // 3, 1, width - 2, 7))
+    image.paste((0, 255, 0), (width - 1, 0, width, 8))
+    size, pixels = decode(sixels(image))
+    assert size == image.size
+    assert all(pixels[x, y] == image.getpixel((x, y)) for x in range(width) for y in range(8))
