@@ -1,0 +1,235 @@
+"""How quick and small pictures become, against chafa and timg: ``python -m tests.terminal.encoding``.
+
+Each program runs in a pseudo-terminal of 8 x 16 pixel cells and draws a PNG file of 512 x 512 pixels into
+64 x 32 of them; what it takes for a picture of one cell, its start, is taken off. Ours is measured from
+the same file to the same cells. The rounds take turns; the figures are those of the quickest, on the wall
+and of all processors. What the bytes show is compared with the picture.
+Last, for comparison only, chafa's library without file or process, and ours from the same pixels.
+
+Exit code 1 where ours takes longer (wall), sends more, or shows less than a program that runs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import pty
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import tty
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+from PIL import Image
+from rich.console import Console
+
+from sdtui.terminal.answers import CellSize
+from sdtui.terminal.drawing import Box, Drawn, draw
+from sdtui.terminal.halfblock import half_blocks, squeezed
+from sdtui.tui.strips import strips
+from tests.terminal import pictures, received
+from tests.terminal.received import COLUMNS, ROWS, psnr
+
+CELL = CellSize(8, 16)
+BOX = Box(COLUMNS, ROWS, CELL, identity=20)
+ROUNDS = 7
+CHAFA = ["chafa", "-s", f"{COLUMNS}x{ROWS}", "-f"]
+TIMG = ["timg", f"-g{COLUMNS}x{ROWS}", "-b", "none"]
+PROGRAMS = {
+    "kitty": [[*CHAFA, "kitty"], [*TIMG, "-pk"]],
+    "iterm2": [[*CHAFA, "iterm"], [*TIMG, "-pi"]],
+    "sixel": [[*CHAFA, "sixels"]],
+    "halfblock": [[*CHAFA, "symbols", "--symbols", "vhalf", "-c", "full"], [*TIMG, "-ph"]],
+}
+SHOWN: dict[str, Callable[[bytes], Image.Image]] = {
+    "kitty": received.kitty,
+    "iterm2": received.iterm2,
+    "sixel": received.sixel,
+    "halfblock": received.halfblock,
+}
+PICTURES = {"photograph": pictures.photograph, "emoji": pictures.emoji, "gradient": pictures.gradient}
+CONSOLE = Console(color_system="truecolor", force_terminal=True, legacy_windows=False)
+
+
+class Encoded(NamedTuple):
+    """Seconds on the wall and of all processors, and what was sent."""
+
+    wall: float
+    processor: float
+    sent: bytes
+
+
+def ours(protocol: str, path: Path) -> Encoded:
+    """In this process, from the file."""
+    wall, processor = time.perf_counter(), time.process_time()
+    with Image.open(path) as image:
+        sent = encoded(protocol, image.convert("RGB"))
+    return Encoded(time.perf_counter() - wall, time.process_time() - processor, sent)
+
+
+def encoded(protocol: str, image: Image.Image) -> bytes:
+    """A picture as it leaves the studio; half blocks as Textual writes them, but for the cursor's moves."""
+    if protocol == "halfblock":
+        rows = strips(half_blocks(image, COLUMNS, ROWS, "truecolor"))
+        return squeezed("\n".join(row.render(CONSOLE) for row in rows)).encode()
+    drawn: Drawn = protocol  # type: ignore[assignment]
+    return b"".join(piece.data for piece in draw(drawn, image, BOX, sys.maxsize))
+
+
+def theirs(command: list[str], path: Path) -> Encoded:
+    """A program in a pseudo-terminal, which tells the size of its cells."""
+    controller, terminal = pty.openpty()
+    tty.setraw(terminal)
+    size = struct.pack("HHHH", 60, 140, 140 * CELL.width, 60 * CELL.height)
+    fcntl.ioctl(controller, termios.TIOCSWINSZ, size)
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [*command, str(path)], stdin=subprocess.DEVNULL, stdout=terminal, stderr=subprocess.DEVNULL
+    )
+    os.close(terminal)
+    sent = bytearray()
+    try:
+        while data := os.read(controller, 1 << 20):
+            sent += data
+    except OSError:  # the program has closed its end
+        pass
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    os.close(controller)
+    return Encoded(time.perf_counter() - began, used.ru_utime + used.ru_stime, bytes(sent))
+
+
+def quickest(rounds: list[Encoded]) -> Encoded:
+    """The best of several rounds: whatever else a machine does only adds to it."""
+    return Encoded(min(each.wall for each in rounds), min(each.processor for each in rounds), rounds[0].sent)
+
+
+def compared(protocol: str, name: str, path: Path, cell: Path) -> bool:
+    """Measure a picture by a protocol in turns, print a line for each program; whether ours won them all."""
+    picture = Image.open(path).convert("RGB")
+    commands = [command for command in PROGRAMS[protocol] if shutil.which(command[0])]
+    own: list[Encoded] = []
+    runs: list[list[Encoded]] = [[] for _ in commands]
+    starts: list[list[Encoded]] = [[] for _ in commands]
+    ours(protocol, path)
+    for _ in range(ROUNDS):
+        own.append(ours(protocol, path))
+        for command, run, start in zip(commands, runs, starts, strict=True):
+            run.append(theirs(command, path))
+            start.append(theirs(command, cell))
+    mine = quickest(own)
+    quality = psnr(SHOWN[protocol](mine.sent), picture)
+    print(f"{name:11} {protocol:10} {'sdtui':6} {_figures(mine, quality)}")
+    won = True
+    for command, run, start in zip(commands, runs, starts, strict=True):
+        began, whole = quickest(start), quickest(run)
+        other = Encoded(whole.wall - began.wall, whole.processor - began.processor, whole.sent)
+        theirs_shown = psnr(SHOWN[protocol](other.sent), picture)
+        time_ratio, size_ratio = mine.wall / other.wall, len(mine.sent) / len(other.sent)
+        held = time_ratio <= 1 and round(size_ratio, 2) <= 1 and quality >= theirs_shown - 0.05
+        won &= held
+        print(
+            f"{'':22} {command[0]:6} {_figures(other, theirs_shown)}  and {began.wall * 1e3:.0f} ms to start;"
+            f" ours {time_ratio:.2f} of time, {size_ratio:.2f} of bytes{'' if held else '  NOT HELD'}"
+        )
+    return won
+
+
+def _figures(one: Encoded, quality: float) -> str:
+    shown = "exact" if quality == float("inf") else f"{quality:.1f} dB"
+    return (
+        f"{one.wall * 1e3:7.1f} ms {one.processor * 1e3:7.1f} ms cpu {len(one.sent) / 1e3:8.1f} kB {shown:>8}"
+    )
+
+
+class Chafa:
+    """chafa's library, from pixels to bytes. Raises OSError where there is none."""
+
+    MODES: ClassVar = {"sixel": 1, "kitty": 2, "iterm2": 3}
+    RGB8 = 8
+    """Its number for three bytes a pixel."""
+
+    class _String(ctypes.Structure):
+        _fields_ = (("text", ctypes.c_void_p), ("length", ctypes.c_size_t), ("room", ctypes.c_size_t))
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL("libchafa.so.0")
+        for name in ("canvas_config_new", "canvas_new", "term_db_get_default", "term_db_get_fallback_info"):
+            getattr(self._library, f"chafa_{name}").restype = ctypes.c_void_p
+        self._library.chafa_canvas_print.restype = ctypes.POINTER(self._String)
+
+    def encode(self, protocol: str, image: Image.Image) -> Encoded:
+        """Measure one picture."""
+        pointer, chafa = ctypes.c_void_p, self._library
+        config = pointer(chafa.chafa_canvas_config_new())
+        chafa.chafa_canvas_config_set_geometry(config, COLUMNS, ROWS)
+        chafa.chafa_canvas_config_set_cell_geometry(config, CELL.width, CELL.height)
+        chafa.chafa_canvas_config_set_pixel_mode(config, self.MODES[protocol])
+        information = pointer(
+            chafa.chafa_term_db_get_fallback_info(pointer(chafa.chafa_term_db_get_default()))
+        )
+        pixels = image.tobytes()
+        wall, processor = time.perf_counter(), time.process_time()
+        canvas = pointer(chafa.chafa_canvas_new(config))
+        chafa.chafa_canvas_draw_all_pixels(canvas, self.RGB8, pixels, *image.size, 3 * image.width)
+        string = chafa.chafa_canvas_print(canvas, information).contents
+        took = time.perf_counter() - wall, time.process_time() - processor
+        sent = ctypes.string_at(string.text, string.length)
+        chafa.chafa_canvas_unref(canvas)
+        return Encoded(*took, sent)
+
+
+def from_pixels(protocol: str, image: Image.Image) -> Encoded:
+    """Ours, without the file."""
+    wall, processor = time.perf_counter(), time.process_time()
+    sent = encoded(protocol, image)
+    return Encoded(time.perf_counter() - wall, time.process_time() - processor, sent)
+
+
+def beside_the_library() -> None:
+    """Print how chafa's library does from pixels, and ours."""
+    try:
+        chafa = Chafa()
+    except OSError as error:
+        print(f"chafa's library left out: {error}")
+        return
+    print("\nfrom pixels, without file and process, chafa's library and ours")
+    for name, make in PICTURES.items():
+        image = make()
+        for protocol in Chafa.MODES:
+            pairs = [(from_pixels(protocol, image), chafa.encode(protocol, image)) for _ in range(ROUNDS)]
+            for who, one in zip(
+                ("sdtui", "chafa"), map(quickest, map(list, zip(*pairs, strict=True))), strict=True
+            ):
+                print(
+                    f"{name:11} {protocol:10} {who:6} {one.wall * 1e3:7.1f} ms {len(one.sent) / 1e3:8.1f} kB"
+                )
+
+
+def main() -> int:
+    """Compare everything with everything that is installed; returns 1 where ours does not win."""
+    for program in ("chafa", "timg"):
+        if not shutil.which(program):
+            print(f"{program} left out: it is not installed")
+    held = True
+    with tempfile.TemporaryDirectory() as folder:
+        cell = Path(folder) / "cell.png"
+        Image.new("RGB", CELL).save(cell)
+        for name, make in PICTURES.items():
+            path = Path(folder) / f"{name}.png"
+            make().save(path)
+            for protocol in PROGRAMS:
+                held &= compared(protocol, name, path, cell)
+    beside_the_library()
+    return not held
+
+
+if __name__ == "__main__":
+    sys.exit(main())
