@@ -13,7 +13,7 @@ from sdtui.terminal.cells import RGB
 if TYPE_CHECKING:
     from PIL import Image
 
-BLOCKS, SAMPLES = 32, 64
+BLOCKS, SAMPLES = 32, 48
 """Along the longer side: block means that the octree sees, pixels that its colours then move towards."""
 SPLITS, MOVES = 2, 2
 FINE = 12.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Iterator
 from itertools import chain
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from sdtui.terminal.quantization import in_few_colours
@@ -74,11 +73,11 @@ def _passes(band: dict[int, bytearray]) -> list[list[tuple[int, bytes]]]:
     """Colours and their characters, those in one list one to the right of the other."""
     passes: list[list[tuple[int, bytes]]] = []
     ends: list[tuple[int, int]] = []
-    strokes = [(len(plane) - len(plane.lstrip(GAP)), colour, plane) for colour, plane in band.items()]
-    for begin, colour, plane in sorted(strokes):
-        drawn = plane.strip(GAP)
+    strokes = [(colour, plane, plane.strip(GAP)) for colour, plane in band.items()]
+    placed = [(plane.find(drawn[:1]), colour, drawn) for colour, plane, drawn in strokes]
+    for begin, colour, drawn in sorted(placed):
         # After the pass that ends nearest to it.
-        place = bisect_right(ends, begin, key=itemgetter(0)) - 1
+        place = bisect_right(ends, (begin, len(passes))) - 1
         end, number = ends.pop(place) if place >= 0 else (0, len(passes))
         if place < 0:
             passes.append([])
