@@ -18,7 +18,7 @@ def test_it_comes_as_near_as_median_cut(make: Callable[[], Image.Image]) -> None
     cut = picture.quantize(255, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     ours = in_few_colours(picture, 255)
     assert len(ours.getcolors() or []) <= 255
-    assert psnr(ours.convert("RGB"), picture) > min(45.0, psnr(cut.convert("RGB"), picture))
+    assert psnr(ours.convert("RGB"), picture) > min(40.0, psnr(cut.convert("RGB"), picture))
 
 
 def test_a_picture_of_one_hue_gets_more_colours_than_an_octree_has_for_it() -> None:
