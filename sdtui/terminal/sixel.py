@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from sdtui.terminal.columns import GAP, bands
 from sdtui.terminal.quantization import in_few_colours
-from sdtui.terminal.strokes import GAP, bands
 
 if TYPE_CHECKING:
     from PIL import Image
 
 COLOURS = 255
+SELECTIONS = [b"#%d" % number for number in range(COLOURS + 1)]
 LONGEST = 63
 """Of a run, as PCX counts it."""
 FULL = b"~"
@@ -60,7 +61,7 @@ def _body(numbers: Image.Image) -> Iterator[bytes]:
     for band in bands(numbers):
         for strokes in _passes(band):
             for colour, characters in strokes:
-                selections.append(b"%s#%d" % (move, colour))
+                selections.append(move + SELECTIONS[colour])
                 columns.append(characters)
                 move = b""
             move = b"$"

@@ -1,8 +1,7 @@
 """Which columns of six pixels each colour has in each band of a picture, as sixels have it.
 
-The work on single pixels is done by PIL on whole pictures, six rows of a band beside each other, and
-by ``bytes.translate``, which deletes what is nothing; Python sees one stroke at a time: equal columns
-of one colour beside each other.
+PIL compares the pixels of whole pictures, six rows of a band beside each other, and ``bytes.translate``
+deletes those that add nothing; Python sees what is left: a colour in a column, once.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ GAP = b"?"
 _NONZERO = (0, *[255] * 255)
 _BIT_IF_EQUAL = tuple((1 << row, *[0] * 255) for row in range(BAND))
 _CHARACTERS = bytes(63 + bits & 127 for bits in range(256))
-_ONE = tuple(bytes((character,)) for character in range(128))
 _BASE = 255
 """Of the two digits, from 1, that tell an x: 0 is deleted."""
 
@@ -31,27 +29,20 @@ def bands(numbers: Image.Image) -> Iterator[dict[int, bytearray]]:
     ``numbers`` (mode L) has a colour's number for each pixel, 1 to 255.
     """
     colours, shapes = _columns(numbers)
-    begins, ends = _edges(colours, shapes)
-    # What is not the beginning of a stroke becomes 0, and is deleted band by band.
-    first, last = _places(numbers.width, begins), _places(numbers.width, ends)
-    drawn, shaped = _where(colours, begins), _where(shapes, begins)
+    places = _places(numbers.width, colours)
+    drawn, shaped = colours.tobytes(), shapes.tobytes()
     across = numbers.width * BAND
     x_of = {1 + x % _BASE | (1 + x // _BASE) << 8: x for x in range(numbers.width)}.__getitem__
     for start in range(0, len(drawn), across):
+        # What has been said by a row above is 0, and is deleted.
         colour_of = drawn[start : start + across].translate(None, b"\0")
+        xs = memoryview(places[2 * start : 2 * (start + across)].translate(None, b"\0")).cast("H")
+        characters = shaped[start : start + across].translate(_CHARACTERS, b"\0")
         planes = {colour: bytearray(GAP * numbers.width) for colour in set(colour_of)}
-        strokes = zip(
-            map(x_of, _kept(first[2 * start : 2 * (start + across)])),
-            map(x_of, _kept(last[2 * start : 2 * (start + across)])),
-            map(planes.__getitem__, colour_of),
-            shaped[start : start + across].translate(_CHARACTERS, b"\0"),
-            strict=True,
-        )
-        for begin, end, plane, character in strokes:
-            if begin == end:
-                plane[begin] = character
-            else:
-                plane[begin : end + 1] = _ONE[character] * (end + 1 - begin)
+        for x, plane, character in zip(
+            map(x_of, xs), map(planes.__getitem__, colour_of), characters, strict=True
+        ):
+            plane[x] = character
         yield planes
 
 
@@ -87,36 +78,11 @@ def _joined(rows: list[Image.Image]) -> Image.Image:
     return image
 
 
-def _edges(colours: Image.Image, shapes: Image.Image) -> tuple[Image.Image, Image.Image]:
-    """Masks (0 or 255) of the pixels where a stroke begins and where it ends."""
-    from PIL import Image, ImageChops
-
-    width = colours.width // BAND
-    changes = ImageChops.add(
-        ImageChops.difference(colours, ImageChops.offset(colours, 1, 0)),
-        ImageChops.difference(shapes, ImageChops.offset(shapes, 1, 0)),
-    )
-    margin = (b"\xff" + bytes(width - 1)) * (BAND * colours.height)
-    new = ImageChops.lighter(changes.point(_NONZERO), Image.frombytes("L", colours.size, margin))
-    drawn = colours.point(_NONZERO)
-    return ImageChops.darker(new, drawn), ImageChops.darker(ImageChops.offset(new, -1, 0), drawn)
-
-
-def _places(width: int, mask: Image.Image) -> bytes:
-    """For each pixel of a mask the two digits of its x, or two zeros."""
+def _places(width: int, colours: Image.Image) -> bytes:
+    """For each pixel of a colour the two digits of its x, for each other two zeros."""
     from PIL import Image, ImageChops
 
     digits = bytes(chain.from_iterable((1 + x % _BASE, 1 + x // _BASE) for x in range(width)))
-    low, high = Image.frombytes("LA", mask.size, digits * (BAND * mask.height)).split()
+    low, high = Image.frombytes("LA", colours.size, digits * (BAND * colours.height)).split()
+    mask = colours.point(_NONZERO)
     return Image.merge("LA", (ImageChops.darker(low, mask), ImageChops.darker(high, mask))).tobytes()
-
-
-def _where(image: Image.Image, mask: Image.Image) -> bytes:
-    from PIL import ImageChops
-
-    return ImageChops.darker(image, mask).tobytes()
-
-
-def _kept(places: bytes) -> memoryview[int]:
-    """The places that are any, each in one number."""
-    return memoryview(places.translate(None, b"\0")).cast("H")
