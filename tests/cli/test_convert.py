@@ -22,7 +22,8 @@ from sdtui.engine import converter
 from sdtui.settings import places
 from sdtui.spawn import environment
 from tests.cli.conftest import Ran, sdtui
-from tests.tui.real_terminal import ROOT, RealTerminal
+from tests.on_terminal import ROOT
+from tests.tui.real_terminal import RealTerminal
 
 STAND_IN = """
 import sys

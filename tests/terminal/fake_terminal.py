@@ -5,23 +5,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import pty
 import re
 import select
-import signal
-import struct
-import subprocess
 import sys
-import termios
 import time
-import tty
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 
-ROOT = str(Path(__file__).parents[2])
+from tests.on_terminal import OnTerminal
 
 QUESTIONS = {
     "version": rb"\x1b\[>0?q",
@@ -126,22 +119,10 @@ class FakeTerminal:
         self._due: deque[tuple[float, bytes]] = deque()
         self._looked_at = 0
         self._last = time.monotonic()
-        self._controller, terminal = pty.openpty()
-        self.resize(columns, rows, signal_it=False)
-        tty.setraw(terminal)  # what is typed ahead waits for the program and is not echoed
-        variables = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TMUX")}
-        variables |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": ROOT}
-        variables |= {**profile.environment, **(environment or {})}
-        self.process = subprocess.Popen(
-            command,
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-            env=variables,
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
-        self._terminal = terminal  # kept open, so that what is left to read can be read afterwards
+        variables = {**profile.environment, **(environment or {})}
+        self._child = OnTerminal(command, columns, rows, profile.cell, variables)
+        self.process = self._child.process
+        self._controller = self._child.controller
 
     def __enter__(self) -> FakeTerminal:
         return self
@@ -151,27 +132,15 @@ class FakeTerminal:
     ) -> None:
         if error is not None:
             error.add_note(f"the last it sent: {bytes(self.sent[-600:])!r}")
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGHUP)
-        try:
-            self.process.wait(3)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        os.close(self._controller)
-        os.close(self._terminal)
+        self._child.close()
 
     def type(self, data: bytes) -> None:
         """Send what a person types."""
         self._due.append((time.monotonic() + self._delay / 2, data))
 
-    def resize(self, columns: int, rows: int, signal_it: bool = True) -> None:
+    def resize(self, columns: int, rows: int) -> None:
         """Change the window's size."""
-        width, height = self._profile.cell
-        size = struct.pack("HHHH", rows, columns, columns * width, rows * height)
-        fcntl.ioctl(self._controller, termios.TIOCSWINSZ, size)
-        if signal_it:
-            os.killpg(self.process.pid, signal.SIGWINCH)
+        self._child.resize(columns, rows)
 
     def run(self, seconds: float) -> None:
         """Take what is sent, at the link's rate, and answer it."""
@@ -204,9 +173,9 @@ class FakeTerminal:
     def left_over(self, seconds: float) -> bytes:
         """What would be typed into the shell: whatever arrives once the program has ended."""
         self.run(seconds)
-        fcntl.fcntl(self._terminal, fcntl.F_SETFL, os.O_NONBLOCK)
+        fcntl.fcntl(self._child.terminal, fcntl.F_SETFL, os.O_NONBLOCK)
         try:
-            return os.read(self._terminal, 65536)
+            return os.read(self._child.terminal, 65536)
         except BlockingIOError:
             return b""
 

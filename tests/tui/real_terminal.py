@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import pty
 import select
-import signal
-import struct
-import subprocess
-import termios
 import time
-import tty
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 
 import pyte
 
-ROOT = str(Path(__file__).parents[2])
-"""Where the studio under test is, installed or not."""
+from tests.on_terminal import OnTerminal
 
 KEYS = {
     "enter": "\r",
@@ -61,17 +52,10 @@ class RealTerminal:
         self._stream = pyte.ByteStream(self.screen)
         self.received = 0
         """Bytes drawn so far."""
-        self._controller, terminal = pty.openpty()
-        self._set_size(columns, rows)
-        tty.setraw(terminal)  # what is typed ahead waits for the program and is not echoed
-        variables = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
-        variables |= {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": ROOT}
-        variables |= environment or {}
         self._started = time.monotonic()
-        self.process = subprocess.Popen(
-            command, stdin=terminal, stdout=terminal, stderr=terminal, env=variables, start_new_session=True
-        )
-        os.close(terminal)
+        self._child = OnTerminal(command, columns, rows, environment=environment)
+        self.process = self._child.process
+        self._controller = self._child.controller
 
     def __enter__(self) -> RealTerminal:
         return self
@@ -105,8 +89,7 @@ class RealTerminal:
     def resize(self, columns: int, rows: int) -> None:
         """Change the window's size, as a person dragging its corner would."""
         self.screen.resize(rows, columns)
-        self._set_size(columns, rows)
-        os.killpg(self.process.pid, signal.SIGWINCH)
+        self._child.resize(columns, rows)
 
     def read(self, seconds: float) -> bool:
         """Draw what arrives within ``seconds``; False when nothing did."""
@@ -157,15 +140,4 @@ class RealTerminal:
 
     def close(self) -> None:
         """Hang up, as closing the window does, and make sure that the program is gone."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGHUP)
-        try:
-            self.process.wait(3)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        with contextlib.suppress(OSError):
-            os.close(self._controller)
-
-    def _set_size(self, columns: int, rows: int) -> None:
-        fcntl.ioctl(self._controller, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self._child.close()

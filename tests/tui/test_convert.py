@@ -25,9 +25,9 @@ from sdtui.tui.path_suggester import completion
 from sdtui.tui.remembered import recall
 from sdtui.tui.screens import convert as dialog
 from sdtui.tui.screens.create import Create
+from tests.on_terminal import ROOT
 from tests.tui.fake_engine import FakeEngine, snapshot
 from tests.tui.opened import Opened, opened
-from tests.tui.real_terminal import ROOT
 
 SIZES = [(160, 48), (80, 24)]
 TRACING = Stage("unet", "tracing", 0.43, 90.0, 125.0)
