@@ -1,0 +1,1 @@
+"""How quickly the studio answers, and how little it takes: ``python -m tests.tui.responsiveness``."""
