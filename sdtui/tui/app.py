@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 SAVE_SECONDS = 0.3
 """How long typing pauses before the draft is written to disk."""
+PASSING_SECONDS = 0.1
+"""How often, at most, steps and gauges are drawn: small models make dozens of steps a second."""
 SAVING_SECONDS = 2.0
 """How long a slow disk may hold up the end."""
 HAND_OVER_SECONDS = 10.0
@@ -115,6 +117,7 @@ class Studio(App[None]):
         self.keymap: Mapping[str, str] = {}
         self.pictures = Images(self.reader.image)
         self._saving: Timer | None = None
+        self._showing: Timer | None = None
         self._furnished = False
         self._early_keys: list[events.Key] | None = []
         self._offered: object = None
@@ -185,6 +188,9 @@ class Studio(App[None]):
 
     def show(self) -> None:
         """Draw the session as it is now."""
+        if self._showing is not None:
+            self._showing.stop()
+            self._showing = None
         if not self._furnished:
             return
         session = self.session
@@ -198,6 +204,11 @@ class Studio(App[None]):
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
+
+    def _show_soon(self) -> None:
+        """Draw it with what else comes in the next moment."""
+        if self._showing is None:
+            self._showing = self.set_timer(PASSING_SECONDS, self.show)
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         change = self.projector.frame.update(self, renderable)
@@ -373,7 +384,10 @@ class Studio(App[None]):
         if not self.is_running:
             return  # the window is closing, and its parts may be gone already
         take_in(self, message)
-        self.show()
+        if isinstance(message, messages.FromEngine) and message.passing:
+            self._show_soon()
+        else:
+            self.show()
 
 
 def _settings() -> tuple[Settings, SettingsError | None]:

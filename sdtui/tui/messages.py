@@ -31,6 +31,15 @@ class FromEngine(Message):
 
     event: LinkEvent
 
+    @property
+    def passing(self) -> bool:
+        """Whether another one like it follows soon."""
+        match self.event:
+            case Gauge() | Progress(event=Step()) | Conversion(state="running"):
+                return True
+            case _:
+                return False
+
     def can_replace(self, message: Message) -> bool:
         """Where the screen falls behind, only the newest step, stage and gauge count."""
         if not isinstance(message, FromEngine):
