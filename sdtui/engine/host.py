@@ -33,8 +33,10 @@ from sdtui.engine.protocol import (
     Gauge,
     Hello,
     Memory,
+    Move,
     Progress,
     Queued,
+    Reordered,
     Result,
     Snapshot,
     Stop,
@@ -183,6 +185,10 @@ class Host:
             case Cancel(job=job):
                 self._cancel(job)
                 self._conversions.cancel(job)
+            case Move(job=job, way=way):
+                if self._queue.move(job, way):
+                    self._changed()
+                    self._tell(Reordered(self._queue.waiting))
             case Watch():
                 visitor.watching = True
                 visitor.send(self._snapshot())

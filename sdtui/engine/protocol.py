@@ -17,10 +17,11 @@ from sdtui.request import GenerationRequest
 if TYPE_CHECKING:
     from sdtui.history import PictureRecord
 
-VERSION = 2
+VERSION = 3
 
 State = Literal["queued", "running", "finished", "failed", "cancelled"]
 Warmth = Literal["cold", "loading", "warm", "busy"]
+Way = Literal["up", "down", "first"]
 
 
 # ---- a client asks -------------------------------------------------------------------------
@@ -46,6 +47,13 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     job: str
 
 
+class Move(msgspec.Struct, frozen=True, tag="move"):
+    """Have a picture that waits made earlier or later: past its neighbour, or before all that wait."""
+
+    job: str
+    way: Way
+
+
 class Watch(msgspec.Struct, frozen=True, tag="watch"):
     """Send me a Snapshot now, and every job's events and every conversion's changes from here on."""
 
@@ -58,7 +66,7 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """Cancel everything and exit."""
 
 
-ClientMessage = Submit | Convert | Cancel | Watch | Ask | Stop
+ClientMessage = Submit | Convert | Cancel | Move | Watch | Ask | Stop
 
 
 # ---- the engine answers --------------------------------------------------------------------
@@ -175,6 +183,12 @@ class Queued(msgspec.Struct, frozen=True, tag="queued"):
     ahead: int
 
 
+class Reordered(msgspec.Struct, frozen=True, tag="reordered"):
+    """The pictures that wait are made in this order from now on."""
+
+    jobs: list[str]
+
+
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
     """A running job came one event further."""
 
@@ -211,7 +225,7 @@ class Gauge(msgspec.Struct, frozen=True, tag="gauge"):
     warmth: Warmth
 
 
-EngineMessage = Snapshot | Queued | Progress | Finished | Failed | Cancelled | Conversion | Gauge
+EngineMessage = Snapshot | Queued | Reordered | Progress | Finished | Failed | Cancelled | Conversion | Gauge
 
 
 # ---- host and worker -----------------------------------------------------------------------

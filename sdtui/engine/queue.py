@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from sdtui.diffusion.events import PipelineEvent
-from sdtui.engine.protocol import Cancelled, Failed, Failure, Finished, Job
+from sdtui.engine.protocol import Cancelled, Failed, Failure, Finished, Job, Way
 from sdtui.errors import SdtuiError
 from sdtui.files import write_atomically
 from sdtui.request import GenerationRequest
@@ -66,6 +66,24 @@ class JobQueue:
 
     def put(self, job: str, request: GenerationRequest) -> None:
         self._waiting[job] = Job(job, request, "queued")
+
+    @property
+    def waiting(self) -> list[str]:
+        """The names of the jobs that wait, in order."""
+        return list(self._waiting)
+
+    def move(self, job: str, way: Way) -> bool:
+        """Put a waiting job elsewhere among those that wait; False when it stays where it is."""
+        before = self.waiting
+        if job not in before:
+            return False
+        index = before.index(job)
+        target = {"up": index - 1, "down": index + 1, "first": 0}[way]
+        if target == index or not 0 <= target < len(before):
+            return False
+        before.insert(target, before.pop(index))
+        self._waiting = OrderedDict((name, self._waiting[name]) for name in before)
+        return True
 
     def take(self) -> Job | None:
         """The next job, which is running from now on."""

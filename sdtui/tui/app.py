@@ -19,7 +19,7 @@ from textual.timer import Timer
 from textual.widget import MountError
 
 from sdtui.diffusion.events import Preview
-from sdtui.engine.protocol import Cancel
+from sdtui.engine.protocol import Cancel, Move
 from sdtui.request import RequestError
 from sdtui.settings import Settings, SettingsError, TerminalImages, load_settings
 from sdtui.terminal.capabilities import colour_depth
@@ -343,6 +343,10 @@ class Studio(App[None]):
     @on(Queue.Removed)
     def _job_removed(self, event: Queue.Removed) -> None:
         self.link.send(Cancel(event.job))
+
+    @on(Queue.Moved)
+    def _job_moved(self, event: Queue.Moved) -> None:
+        self.link.send(Move(event.job, event.way))
 
     # ---- what a person wants done with a picture ----------------------------------------------
 

@@ -122,7 +122,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("request", "f4", "open('request')", "request", "Change steps, guidance, seed, scheduler, count"),
     Command("negative", "f6", "open('negative')", "negative", "Write what the picture should not show"),
-    Command("queue", "f7", "open('queue')", "queue", "See what waits; delete takes it out"),
+    Command("queue", "f7", "open('queue')", "queue", "See what waits; take it out, or have it made earlier"),
     Command("recent", "f8", "open('recent')", "recent", "Look at the latest pictures"),
     Command("convert", "", "screen('convert')", "convert a model", "Make a Core ML model of a checkpoint"),
     Command("mask", "alt+m", "screen('mask')", "mask", "Paint where the source picture is to be made anew"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -19,6 +20,7 @@ from sdtui.engine.protocol import (
     Memory,
     Progress,
     Queued,
+    Reordered,
     Snapshot,
     Warmth,
 )
@@ -107,6 +109,8 @@ class EngineView(msgspec.Struct, frozen=True):
                 return self._snapshot(message)
             case Queued(job, request):
                 return self.submitted(job, request)
+            case Reordered(jobs):
+                return self._reordered(jobs)
             case Progress(job, event, memory):
                 changed = (
                     replace(known, state="running", progress=event) if known.job == job else known
@@ -138,6 +142,13 @@ class EngineView(msgspec.Struct, frozen=True):
             jobs=(*in_engine, *unsent),
             conversions=(*filter(_unfinished, snapshot.conversions), *unasked),
         )._measured(snapshot.memory)
+
+    def _reordered(self, names: Sequence[str]) -> EngineView:
+        """The waiting jobs in the engine's order, then those that it does not know yet."""
+        turns = {name: turn for turn, name in enumerate(names)}
+        running = (job for job in self.jobs if job.state != "queued")
+        waiting = sorted(self.waiting, key=lambda job: turns.get(job.job, len(turns)))
+        return replace(self, jobs=(*running, *waiting))
 
     def _converting(self, conversion: Conversion) -> EngineView:
         """A conversion stands like this now."""

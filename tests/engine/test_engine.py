@@ -20,8 +20,10 @@ from sdtui.engine.protocol import (
     Failed,
     Finished,
     Gauge,
+    Move,
     Progress,
     Queued,
+    Reordered,
     Snapshot,
     Submit,
 )
@@ -96,6 +98,23 @@ def test_jobs_running_and_queued_can_be_cancelled(client: EngineClient, tiny_bun
     assert isinstance(outcome(client, running), Cancelled)
     assert isinstance(outcome(client, last), Finished)
     assert snapshot(client).warmth == "warm", "a cancel between steps costs nothing"
+
+
+def test_a_waiting_job_can_be_made_before_the_others(client: EngineClient, tiny_bundle: Path) -> None:
+    running = submit(client, tiny_bundle, steps=LONG)
+    waiting = [submit(client, tiny_bundle, seed=seed) for seed in range(3)]
+    stepping(client, running)
+    late = connected()
+    try:
+        client.send(Move(waiting[2], "first"))
+        for listener in (client, late):
+            told = heard(listener, lambda message: isinstance(message, Reordered))
+            assert told == Reordered([waiting[2], waiting[0], waiting[1]])
+    finally:
+        late.close()
+    client.send(Cancel(running))
+    ends = [heard(client, lambda message: isinstance(message, Finished)) for _ in waiting]
+    assert [end.job for end in ends if isinstance(end, Finished)] == [waiting[2], waiting[0], waiting[1]]
 
 
 def test_two_clients_share_one_engine(client: EngineClient, tiny_bundle: Path) -> None:

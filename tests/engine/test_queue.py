@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sdtui.diffusion.events import Encoding, Seconds
-from sdtui.engine.protocol import Cancelled, Failed, Failure, Finished, Result
+from sdtui.engine.protocol import Cancelled, Failed, Failure, Finished, Result, Way
 from sdtui.engine.queue import REMEMBERED, JobQueue, outcome_of
 from sdtui.request import GenerationRequest
 
@@ -128,3 +128,29 @@ def test_only_so_many_ended_jobs_are_remembered(file: Path) -> None:
     for name in names:
         queue.end(Cancelled(name))
     assert [job for job, _ in states(queue)] == names[5:]
+
+
+def test_a_waiting_job_is_made_earlier_or_later(file: Path) -> None:
+    queue = filled(file, "a", "b", "c", "d")
+    queue.take()
+    assert queue.move("d", "up")
+    assert queue.waiting == ["b", "d", "c"]
+    assert queue.move("b", "down")
+    assert queue.waiting == ["d", "b", "c"]
+    assert queue.move("c", "first")
+    assert queue.waiting == ["c", "d", "b"]
+    queue.save()
+    again = JobQueue(file)
+    again.restore(nothing)
+    assert again.waiting == ["c", "d", "b"]
+
+
+@pytest.mark.parametrize(
+    ("job", "way"),
+    [("b", "up"), ("b", "first"), ("c", "down"), ("a", "down"), ("a", "first"), ("unheard of", "up")],
+)
+def test_what_cannot_move_stays(file: Path, job: str, way: Way) -> None:
+    queue = filled(file, "a", "b", "c")
+    queue.take()
+    assert not queue.move(job, way)
+    assert queue.waiting == ["b", "c"]

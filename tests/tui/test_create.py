@@ -7,7 +7,7 @@ from textual import events
 from textual.widgets import OptionList
 
 from sdtui.diffusion.events import Decoding, Encoding, Loading
-from sdtui.engine.protocol import Cancel, Cancelled, Failed, Failure, Job, Progress
+from sdtui.engine.protocol import Cancel, Cancelled, Failed, Failure, Job, Move, Progress, Reordered
 from sdtui.request import GenerationRequest
 from sdtui.tui.remembered import recall
 from sdtui.tui.widgets.canvas import Canvas
@@ -337,3 +337,19 @@ async def test_resizing_goes_from_panes_to_drawers_and_back_with_the_text_kept()
         await studio.pilot.resize_terminal(160, 48)
         await studio.shows("LIBRARY", "steps")
         assert prompt(studio).text == "pear"
+
+
+async def test_a_waiting_picture_is_made_earlier_and_the_cursor_follows_it() -> None:
+    async with opened() as studio:
+        first, second, third = [await studio.generate(prompt) for prompt in ("one", " two", " three")]
+        studio.engine.say(queued(first), queued(second, 1), queued(third, 2), progress(first.job, 3))
+        await studio.press("f7", "down", "down")
+        await studio.shows("f next")
+        await studio.press("u")
+        await studio.until(lambda: studio.engine.sent[-1] == Move(third.job, "up"))
+        studio.engine.say(Reordered([third.job, second.job]))
+        await studio.until(lambda: studio.app.session.engine.waiting[0].job == third.job)
+        await studio.press("d")
+        await studio.until(lambda: studio.engine.sent[-1] == Move(third.job, "down"))
+        await studio.press("escape")
+        await studio.until(lambda: "f next" not in studio.text)

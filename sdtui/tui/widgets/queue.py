@@ -15,10 +15,13 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from sdtui.diffusion.events import Step
-from sdtui.engine.protocol import Conversion, Job
+from sdtui.engine.protocol import Conversion, Job, Way
 from sdtui.tui.converting import advance_of
 from sdtui.tui.engine_view import EngineView
 from sdtui.tui.figures import shortened
+from sdtui.tui.widgets.key_hints import KeyHints
+
+HINTS = {"queue.remove": "drop", "queue.first": "next", "queue.up": "up", "queue.down": "down"}
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -42,10 +45,16 @@ def entry_of(job: Job | Conversion) -> Entry:
 
 
 class Queue(Vertical):
-    """The pictures in their order, then the conversions; delete takes one out, the running one too."""
+    """The pictures in their order, then the conversions.
+
+    One can be taken out, the running one too, and a waiting picture be made earlier or later.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("delete,backspace", "remove", "take out of the queue", id="queue.remove", show=False),
+        Binding("u,shift+up", "move('up')", "make it earlier", id="queue.up", show=False),
+        Binding("d,shift+down", "move('down')", "make it later", id="queue.down", show=False),
+        Binding("f,shift+home", "move('first')", "make it next", id="queue.first", show=False),
     ]
 
     @dataclass
@@ -54,11 +63,19 @@ class Queue(Vertical):
 
         job: str
 
+    @dataclass
+    class Moved(Message):
+        """The person wants this job made earlier or later."""
+
+        job: str
+        way: Way
+
     entries: tuple[Entry, ...] = ()
 
     def compose(self) -> ComposeResult:
         yield Static(self._title(), classes="title")
         yield OptionList(id="jobs", compact=True)
+        yield KeyHints(HINTS)
 
     def show(self, engine: EngineView) -> None:
         """List the engine's jobs."""
@@ -76,20 +93,39 @@ class Queue(Vertical):
             return
         self._list()
 
+    def on_descendant_focus(self) -> None:
+        self.query_one(KeyHints).display = True
+
+    def on_descendant_blur(self) -> None:
+        self.query_one(KeyHints).display = False
+
     def on_resize(self) -> None:
         self._list()
 
     def _list(self) -> None:
         options = self.query_one(OptionList)
-        highlighted = options.highlighted or 0
+        place, current = options.highlighted or 0, self._current
         options.clear_options()
-        options.add_options(Option(self._line(entry)) for entry in self.entries)
-        options.highlighted = min(highlighted, len(self.entries) - 1) if self.entries else None
+        options.add_options(Option(self._line(entry), id=entry.job) for entry in self.entries)
+        names = [entry.job for entry in self.entries]
+        if current in names:
+            options.highlighted = names.index(current)
+        else:
+            options.highlighted = min(place, len(names) - 1) if names else None
+
+    @property
+    def _current(self) -> str | None:
+        """The job under the cursor."""
+        option = self.query_one(OptionList).highlighted_option
+        return option.id if option else None
 
     def action_remove(self) -> None:
-        highlighted = self.query_one(OptionList).highlighted
-        if highlighted is not None and highlighted < len(self.entries):
-            self.post_message(self.Removed(self.entries[highlighted].job))
+        if self._current:
+            self.post_message(self.Removed(self._current))
+
+    def action_move(self, way: Way) -> None:
+        if self._current:
+            self.post_message(self.Moved(self._current, way))
 
     def _title(self) -> str:
         return f"QUEUE  {len(self.entries) or '–'}"
