@@ -56,6 +56,7 @@ def components(artwork: Artwork, count: int) -> torch.Tensor:
     flat = torch.from_numpy(small).flatten(2).flatten(0, 1).float() / 255.0
     centred = flat - flat.mean(0)
     count = min(count, *centred.shape)
+    torch.manual_seed(0)  # it draws at random, and a run that goes on has to find the same directions
     _, _, directions = torch.svd_lowrank(centred, q=count, niter=4)
     scores = centred @ directions
     scores = scores / scores.std(0).sqrt()

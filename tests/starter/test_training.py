@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from sdtui.starter.artwork import prepare
 from sdtui.starter.checkpoint import load
-from sdtui.starter.config import PoolConfig, TextConfig, UnetConfig, VaeConfig
+from sdtui.starter.config import STYLES, PoolConfig, TextConfig, UnetConfig, VaeConfig
 from sdtui.starter.networks import build_text_encoder, build_unet, build_vae
 from sdtui.starter.train import STAGES, train
+from sdtui.starter.train_text import components
 from sdtui.starter.train_unet import Material, load_unet, velocity_loss
 from sdtui.starter.train_vae import crops, psnr
-from tests.starter.sketches import sketch
+from tests.starter.sketches import NAMES, sketch
 
 TEXT = TextConfig(width=32, layers=1, heads=2, vocabulary=600)
 UNET = UnetConfig(block_out_channels=(32, 32, 64), heads=2, time_embedding=64)
@@ -45,6 +47,14 @@ def test_the_networks_fit_together() -> None:
         assert vae.decode(latents.mean).sample.shape == (1, 3, 128, 128)
         states = build_text_encoder(TEXT, 1, 2)(torch.ones(1, 77, dtype=torch.long)).last_hidden_state
         assert build_unet(UNET, TEXT)(latents.mean, 5, states).sample.shape == (1, 8, 16, 16)
+
+
+def test_a_run_that_goes_on_finds_the_same_components(tmp_path: Path) -> None:
+    sketch(tmp_path)
+    once = components(prepare(tmp_path), 5)
+    torch.rand(3)
+    assert torch.equal(components(prepare(tmp_path), 5), once)
+    assert once.shape == (len(NAMES), len(STYLES), 5)
 
 
 def test_psnr_of_a_known_error() -> None:
