@@ -118,6 +118,45 @@ class DecoderConfig:
 
 
 @dataclass(frozen=True)
+class EdgesConfig:
+    """A ControlNet (diffusers ``ControlNetModel``) that follows edges."""
+
+    embedding_channels: tuple[int, ...] = (16, 32, 64, 96)
+    """Of the layers that look at the edges, from 128 px to 16."""
+    batch: int = 16
+    learning_rate: float = 3e-4
+    steps: int = 3000
+    seed: int = 8
+
+
+@dataclass(frozen=True)
+class StyleConfig:
+    """A LoRA for a style that the denoiser was not trained on: pixel art."""
+
+    rank: int = 8
+    batch: int = 16
+    learning_rate: float = 1e-3
+    steps: int = 1000
+    seed: int = 9
+
+
+@dataclass(frozen=True)
+class FewConfig:
+    """A denoiser that needs four steps and no guidance, taught by the one that needs twenty."""
+
+    drawing_steps: int = 4
+    teacher_steps: int = 4
+    """Of the teacher, for each of the pupil's."""
+    guidance: float = 4.0
+    """The teacher's; the pupil has it built in."""
+    batch: int = 16
+    learning_rate: float = 1e-4
+    steps: int = 4000
+    ema_decay: float = 0.995
+    seed: int = 10
+
+
+@dataclass(frozen=True)
 class JudgeConfig:
     """The classifier of the evaluation: it sees real pictures only."""
 

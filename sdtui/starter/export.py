@@ -1,8 +1,9 @@
 """``python -m sdtui.starter.export``: the torch checkpoints of a working folder, as the bundle.
 
-First in float16, but for networks that palettes do no harm, in the folder ``full`` of the working folder;
-then with the denoiser's bits mixed as they are needed, which is what ships. With ``--check`` nothing is
-written: the shipped networks are measured against the checkpoints.
+First as a diffusers folder (``diffusers``), which ``sdtui convert`` takes, with a LoRA or a ControlNet if
+wanted; then as the bundle ``full`` in float16, but for networks that palettes do no harm; then with the
+denoiser's bits mixed as they are needed, which is what ships. With ``--check`` nothing is written: the
+shipped networks are measured against the checkpoints.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
 from transformers import CLIPTextModel
 
@@ -41,6 +42,7 @@ from sdtui.starter.pool import measure_scale
 from sdtui.starter.references import COLUMNS, NAMES, SHEET, THUMBNAIL
 from sdtui.starter.sampling import SCHEDULER
 from sdtui.starter.scene import SceneSource
+from sdtui.starter.tokenizer import read_tokenizer
 from sdtui.starter.train_text import load_text_encoder
 from sdtui.starter.train_unet import load_unet
 from sdtui.starter.train_vae import load_vae
@@ -62,15 +64,28 @@ class Originals:
     preview: Preview
 
     @classmethod
-    def read(cls, work: Path) -> Originals:
-        """From the checkpoints in a working folder."""
+    def read(cls, work: Path, denoiser: str = "unet") -> Originals:
+        """From the checkpoints in a working folder; ``few`` is the denoiser of four steps."""
         vae = load_vae(work).to(memory_format=torch.contiguous_format)
         scale = measure_scale(work, vae, prepare(work))
         vae.register_to_config(scaling_factor=scale.factor)
         encoder, _ = load_text_encoder(work)
-        unet = load_unet(work).to(memory_format=torch.contiguous_format)
+        unet = load_unet(work, denoiser).to(memory_format=torch.contiguous_format)
         preview = Preview(matrix=scale.preview[:, :-1].tolist(), bias=scale.preview[:, -1].tolist())
         return cls(encoder, unet, vae, preview)
+
+    def write(self, work: Path, folder: Path) -> None:
+        """As ``StableDiffusionPipeline.from_pretrained`` reads them, in float32."""
+        StableDiffusionPipeline(
+            vae=self.vae,
+            text_encoder=self.text_encoder,
+            tokenizer=read_tokenizer(work / "tokenizer"),
+            unet=self.unet,
+            scheduler=DDIMScheduler(**SCHEDULER),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        ).save_pretrained(folder)
 
     def sources(self) -> tuple[Source, ...]:
         """The modules as the converter traces and measures them."""
@@ -83,12 +98,14 @@ class Originals:
         )
 
 
-def export(work: Path, output: Path) -> None:
+def export(work: Path, output: Path, denoiser: str = "unet") -> None:
     """Convert, compress, write what lies beside the networks, and put the finished folder in place."""
-    full, fresh = work / "full", work / "export"
-    for folder in (full, fresh):
+    plain, full, fresh = work / "diffusers", work / "full", work / "export"
+    for folder in (plain, full, fresh):
         shutil.rmtree(folder, ignore_errors=True)
-    _convert(Originals.read(work), work, full)
+    originals = Originals.read(work, denoiser)
+    originals.write(work, plain)
+    _convert(originals, work, full)
     artwork = prepare(work)
     compress(
         CompressionRequest(
@@ -159,11 +176,11 @@ def write_thumbnails(artwork: Artwork, folder: Path) -> None:
     (folder / NAMES).write_text(json.dumps(artwork.names, indent=0) + "\n", encoding="utf-8")
 
 
-def check(work: Path, folder: Path) -> bool:
+def check(work: Path, folder: Path, denoiser: str = "unet") -> bool:
     """Print how close each network of the bundle is to its original; whether all reach 38 dB."""
     bundle = Bundle.open(folder)
     good = True
-    for each in Originals.read(work).sources():
+    for each in Originals.read(work, denoiser).sources():
         ratio = measure(each, bundle.network(each.role))
         print(f"{each.role}: {ratio:.1f} dB")
         good = good and ratio >= 38.0
@@ -177,11 +194,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sdtui.starter.export", description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("starter-work"), help="working folder")
     parser.add_argument("--output", type=Path, default=MODEL_FOLDER, help="folder of the bundle")
+    parser.add_argument("--denoiser", choices=("unet", "few"), default="unet", help="which stage's")
     parser.add_argument("--check", action="store_true", help="only measure what is there")
     arguments = parser.parse_args()
     if not arguments.check:
-        export(arguments.work, arguments.output)
-    return 0 if check(arguments.work, arguments.output) else 1
+        export(arguments.work, arguments.output, arguments.denoiser)
+    return 0 if check(arguments.work, arguments.output, arguments.denoiser) else 1
 
 
 if __name__ == "__main__":

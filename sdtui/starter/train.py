@@ -15,19 +15,27 @@ import torch
 
 from sdtui.starter.config import (
     DecoderConfig,
+    EdgesConfig,
+    FewConfig,
     JudgeConfig,
+    StyleConfig,
     TextConfig,
     UnetConfig,
     VaeConfig,
 )
 
-Config = TextConfig | VaeConfig | UnetConfig | DecoderConfig | JudgeConfig
+Config = (
+    TextConfig | VaeConfig | UnetConfig | DecoderConfig | EdgesConfig | StyleConfig | FewConfig | JudgeConfig
+)
 
 STAGES: dict[str, Config] = {
     "text": TextConfig(),
     "vae": VaeConfig(),
     "unet": UnetConfig(),
     "decoder": DecoderConfig(),
+    "edges": EdgesConfig(),
+    "style": StyleConfig(),
+    "few": FewConfig(),
     "judge": JudgeConfig(),
 }
 """The stages in their order, each a module ``train_STAGE`` with a function of that name."""

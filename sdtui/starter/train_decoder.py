@@ -12,10 +12,7 @@ import torch
 
 from sdtui.starter import loop
 from sdtui.starter.config import DecoderConfig
-from sdtui.starter.pool import encode
-from sdtui.starter.render import random_pictures
 from sdtui.starter.sampling import denoiser
-from sdtui.starter.scene import SceneSource
 from sdtui.starter.train_unet import Material, alphas_cumprod, load_unet
 from sdtui.starter.train_vae import likeness_loss, psnr
 
@@ -27,15 +24,14 @@ def train_decoder(work: Path, config: DecoderConfig) -> None:
     vae = material.vae
     denoise = denoiser(load_unet(work))
     factor = material.pool.scale.factor
-    source = SceneSource(len(material.artwork))
     for module in (vae.decoder, vae.post_quant_conv):
         module.requires_grad_(True)
     half = config.batch // 2
 
     def loss(_step: int, generator: torch.Generator) -> tuple[torch.Tensor, loop.Metrics]:
-        scenes, pictures = random_pictures(material.artwork, source, config.batch, generator)
-        latents = encode(vae, pictures) * factor
-        states = material.words.of(scenes[:half], material.grammar, generator)
+        drawn = material.rendered(config.batch, generator)
+        pictures, latents = drawn.pictures, drawn.latents
+        states = material.words.of(drawn.scenes[:half], material.grammar, generator)
         timesteps = torch.randint(config.latest_timestep, (half,), generator=generator)
         kept = alphas_cumprod()[timesteps][:, None, None, None]
         noise = torch.randn(latents[:half].shape, generator=generator)

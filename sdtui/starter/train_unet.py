@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,8 +24,9 @@ from sdtui.starter.config import (
     UnetConfig,
 )
 from sdtui.starter.networks import build_unet
-from sdtui.starter.pool import Pool
-from sdtui.starter.sampling import decode, denoiser, sample, save_sheet
+from sdtui.starter.pool import Pool, encode
+from sdtui.starter.render import random_pictures
+from sdtui.starter.sampling import Denoise, decode, denoiser, sample, save_sheet
 from sdtui.starter.scene import Scene, SceneSource
 from sdtui.starter.train_text import load_text_encoder, token_ids
 from sdtui.starter.train_vae import load_vae
@@ -39,7 +41,7 @@ def alphas_cumprod() -> torch.Tensor:
 
 
 def velocity_loss(
-    unet: UNet2DConditionModel,
+    denoise: Denoise,
     latents: torch.Tensor,
     states: torch.Tensor,
     timesteps: torch.Tensor,
@@ -49,17 +51,21 @@ def velocity_loss(
     kept = alphas_cumprod()[timesteps][:, None, None, None]
     noisy = kept.sqrt() * latents + (1.0 - kept).sqrt() * noise
     velocity = kept.sqrt() * noise - (1.0 - kept).sqrt() * latents
-    noisy = noisy.contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
-        predicted = unet(noisy, timesteps, states).sample
-    return functional.mse_loss(predicted.float(), velocity, reduction="none").mean((1, 2, 3))
+    predicted = denoise(noisy.contiguous(memory_format=torch.channels_last), timesteps, states)
+    return functional.mse_loss(predicted, velocity, reduction="none").mean((1, 2, 3))
 
 
-def load_unet(work: Path) -> UNet2DConditionModel:
-    """The trained denoiser: its averaged weights, frozen."""
-    state = load(work / "unet.pt")
+def spread_timesteps(count: int, generator: torch.Generator) -> torch.Tensor:
+    """Random timesteps, one from every part of the range: the loss of a batch then says more."""
+    parts = torch.arange(count) + torch.rand(count, generator=generator)
+    return (parts * (TRAIN_TIMESTEPS / count)).long().clamp(max=TRAIN_TIMESTEPS - 1)
+
+
+def load_unet(work: Path, stage: str = "unet") -> UNet2DConditionModel:
+    """The denoiser that a stage has trained, ``unet`` or ``few``: its averaged weights, frozen."""
+    state = load(work / f"{stage}.pt")
     if state is None:
-        raise FileNotFoundError(f"{work / 'unet.pt'}: train the unet stage first")
+        raise FileNotFoundError(f"{work / f'{stage}.pt'}: train the {stage} stage first")
     unet = build_unet(UnetConfig(), TextConfig())
     unet.load_state_dict(state["average"])
     return unet.eval().requires_grad_(False).to(memory_format=torch.channels_last)
@@ -96,6 +102,17 @@ class Words:
         )
 
 
+@dataclass(frozen=True)
+class Rendered:
+    """Some pictures and what they are encoded to."""
+
+    scenes: list[Scene]
+    pictures: torch.Tensor
+    """(n, 3, 128, 128) in -1..1"""
+    latents: torch.Tensor
+    """Scaled, (n, 8, 16, 16)."""
+
+
 class Material:
     """Batches of encoded pictures and words; also what the stages after this one learn from."""
 
@@ -105,12 +122,25 @@ class Material:
         self.pool = Pool(work, PoolConfig(), self.vae, self.artwork)
         self.words = Words(work)
         self.grammar = Grammar(self.artwork.names, self.artwork.synonyms)
+        self.scenes = SceneSource(len(self.artwork))
         self.empty_captions = empty_captions
 
     def batch(self, step: int, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Scaled latents (count, 8, 16, 16) and hidden states (count, 77, width)."""
         latents, scenes = self.pool.draw(step, count, generator)
         return latents, self.words.of(scenes, self.grammar, generator, self.empty_captions)
+
+    def rendered(
+        self,
+        count: int,
+        generator: torch.Generator,
+        change: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> Rendered:
+        """Fresh pictures, changed if wanted before they are encoded."""
+        scenes, pictures = random_pictures(self.artwork, self.scenes, count, generator)
+        if change is not None:
+            pictures = change(pictures)
+        return Rendered(scenes, pictures, encode(self.vae, pictures) * self.pool.scale.factor)
 
 
 def train_unet(work: Path, config: UnetConfig) -> None:
@@ -120,19 +150,16 @@ def train_unet(work: Path, config: UnetConfig) -> None:
     unet = build_unet(config, TextConfig()).to(memory_format=torch.channels_last)
     average = loop.Average(unet, config.ema_decay)
     generator = random.Random(7)
-    source = SceneSource(len(material.artwork))
     kinds = ("background", "place", "style", "pair")
-    scenes = [source.unseen(kinds[number % len(kinds)], generator) for number in range(_TRIAL)]
+    scenes = [material.scenes.unseen(kinds[number % len(kinds)], generator) for number in range(_TRIAL)]
     prompts = [material.grammar.plain(scene).text for scene in scenes]
     (work / "trial.txt").write_text("\n".join(prompts) + "\n", encoding="utf-8")
 
     def loss(step: int, generator: torch.Generator) -> tuple[torch.Tensor, loop.Metrics]:
         latents, states = material.batch(step, config.batch, generator)
-        # One timestep from every part of the range: the loss of a batch then says more.
-        parts = torch.arange(config.batch) + torch.rand(config.batch, generator=generator)
-        timesteps = (parts * (TRAIN_TIMESTEPS / config.batch)).long().clamp(max=TRAIN_TIMESTEPS - 1)
+        timesteps = spread_timesteps(config.batch, generator)
         noise = torch.randn(latents.shape, generator=generator)
-        error = velocity_loss(unet, latents, states, timesteps, noise)
+        error = velocity_loss(denoiser(unet), latents, states, timesteps, noise)
         late, early = error[: config.batch // 2], error[config.batch // 2 :]
         return error.mean(), {
             "loss": error.mean().item(),

@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import DDIMScheduler
 
 from sdtui.starter.artwork import prepare
 from sdtui.starter.checkpoint import load
 from sdtui.starter.config import STYLES, PoolConfig, TextConfig, UnetConfig, VaeConfig
 from sdtui.starter.networks import build_text_encoder, build_unet, build_vae
+from sdtui.starter.sampling import SCHEDULER, denoiser
 from sdtui.starter.train import STAGES, train
+from sdtui.starter.train_edges import edge_map
+from sdtui.starter.train_few import ddim_step, velocity_between
+from sdtui.starter.train_style import pixelated
 from sdtui.starter.train_text import components
 from sdtui.starter.train_unet import Material, load_unet, velocity_loss
 from sdtui.starter.train_vae import crops, psnr
@@ -30,7 +35,7 @@ def test_a_few_steps_bring_the_loss_down() -> None:
     states, timesteps = torch.randn(4, 77, 32), torch.tensor([10, 300, 600, 999])
     losses = []
     for _ in range(8):
-        loss = velocity_loss(unet, latents, states, timesteps, noise).mean()
+        loss = velocity_loss(denoiser(unet), latents, states, timesteps, noise).mean()
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
@@ -69,6 +74,37 @@ def test_crops_are_cut_along_latents() -> None:
     assert len({*cut[:, 0, 0, 0].tolist()}) > 1
 
 
+def test_edges_are_where_the_colour_changes_and_nowhere_else() -> None:
+    picture = torch.zeros(1, 3, 32, 32)
+    picture[:, 1, :, 16:] = 1.0
+    edges = edge_map(picture)
+    assert edges.shape == picture.shape
+    assert {*edges[0, 0].nonzero()[:, 1].tolist()} == {15, 16}
+
+
+def test_pixel_art_has_blocks_and_few_shades() -> None:
+    art = pixelated(torch.rand(1, 3, 32, 32) * 2 - 1)
+    assert torch.equal(art[..., ::4, ::4].repeat_interleave(4, 2).repeat_interleave(4, 3), art)
+    assert len({*art.flatten().tolist()}) <= 7
+
+
+def test_the_velocity_between_two_places_leads_from_one_to_the_other() -> None:
+    latents, velocity = torch.randn(2, 3, 8, 16, 16).double().unbind()
+    here, there = torch.tensor([999, 749, 249]), torch.tensor([749, 700, -1])
+    arrived = ddim_step(latents, velocity, here, there)
+    assert torch.allclose(velocity_between(latents, arrived, here, there), velocity, atol=1e-4)
+
+
+def test_a_ddim_step_is_that_of_diffusers() -> None:
+    scheduler = DDIMScheduler(**{**SCHEDULER, "timestep_spacing": "trailing"})
+    scheduler.set_timesteps(4)
+    latents, velocity = torch.randn(2, 1, 8, 16, 16).unbind()
+    for here, there in ((999, 749), (749, 499), (249, -1)):
+        known = scheduler.step(velocity, here, latents).prev_sample
+        step = ddim_step(latents, velocity, torch.tensor([here]), torch.tensor([there]))
+        assert torch.allclose(step, known, atol=1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_recipe_runs_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,6 +121,8 @@ def test_the_recipe_runs_from_end_to_end(tmp_path: Path, monkeypatch: pytest.Mon
         assert state is not None
         assert state["step"] == 2
     material = Material(tmp_path)
+    assert (tmp_path / "controlnet-edges" / "config.json").exists()
+    assert (tmp_path / "pixel-art.safetensors").exists()
     latents, states = material.batch(0, 3, torch.Generator().manual_seed(1))
     assert load_unet(tmp_path)(latents, 500, states).sample.shape == latents.shape
     assert 0.7 < float(latents.std()) < 1.4
