@@ -82,7 +82,7 @@ class UnetConfig:
     time_embedding: int = 640
     batch: int = 32
     learning_rate: float = 5e-4
-    steps: int = 40_000
+    steps: int = 16_000
     ema_decay: float = 0.999
     empty_captions: float = 0.1
     seed: int = 4
@@ -92,13 +92,13 @@ class UnetConfig:
 class PoolConfig:
     """The pictures that the denoiser learns from, encoded, in shards that are made when needed."""
 
-    shard: int = 4096
+    shard: int = 2048
     """Pictures of a shard."""
     first: int = 2
     """Shards before the first step."""
-    steps_per_shard: int = 500
+    steps_per_shard: int = 250
     """Steps after which another shard is added."""
-    kept: int = 24
+    kept: int = 48
     """Only the latest so many are used."""
     seed: int = 6
 
