@@ -48,8 +48,8 @@ class VaeConfig:
     crop: int = 64
     """Training looks at so many pixels of a picture; the network is convolutional throughout."""
     batch: int = 16
-    learning_rate: float = 5e-4
-    steps: int = 2400
+    learning_rate: float = 8e-4
+    steps: int = 3000
     seed: int = 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,10 +12,10 @@ from torch.nn import functional
 from sdtui.starter import loop
 from sdtui.starter.artwork import prepare
 from sdtui.starter.checkpoint import load
-from sdtui.starter.config import PIXELS, VaeConfig
+from sdtui.starter.config import LATENT_SIZE, PIXELS, VaeConfig
 from sdtui.starter.networks import build_vae
 from sdtui.starter.render import random_pictures
-from sdtui.starter.scene import SceneSource
+from sdtui.starter.scene import Scene, SceneSource, boxes
 
 
 def edges(pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -35,11 +36,29 @@ def likeness_loss(output: torch.Tensor, pictures: torch.Tensor, edge_weight: flo
     return flat + edge_weight * (down + across)
 
 
-def crops(pictures: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
-    """A square of each picture, anywhere, by whole latents."""
-    places = torch.randint((PIXELS - size) // 8 + 1, (len(pictures), 2), generator=generator) * 8
-    cut = [p[:, y : y + size, x : x + size] for p, (y, x) in zip(pictures, places.tolist(), strict=True)]
+def crops(
+    pictures: torch.Tensor, scenes: Sequence[Scene], size: int, generator: torch.Generator
+) -> torch.Tensor:
+    """A square of each picture about one of its things, cut along latents.
+
+    Most of a picture is background, which is learnt at once.
+    """
+    cut = []
+    for picture, scene in zip(pictures, scenes, strict=True):
+        drawn = torch.rand(3, generator=generator).tolist()
+        places = boxes(scene)
+        box = places[int(drawn[0] * len(places))]
+        left, top = (
+            _along_latents(PIXELS * (middle + box.side * (off - 0.5)) - size / 2, size)
+            for middle, off in ((box.x, drawn[1]), (box.y, drawn[2]))
+        )
+        cut.append(picture[:, top : top + size, left : left + size])
     return torch.stack(cut)
+
+
+def _along_latents(place: float, size: int) -> int:
+    step = PIXELS // LATENT_SIZE
+    return min(max(round(place / step) * step, 0), PIXELS - size)
 
 
 def load_vae(work: Path) -> AutoencoderKL:
@@ -61,8 +80,8 @@ def train_vae(work: Path, config: VaeConfig) -> None:
     _, held = random_pictures(artwork, source, 64, torch.Generator().manual_seed(99))
 
     def loss(step: int, generator: torch.Generator) -> tuple[torch.Tensor, loop.Metrics]:
-        _, whole = random_pictures(artwork, source, config.batch, generator)
-        pictures = crops(whole, config.crop, generator).contiguous(memory_format=torch.channels_last)
+        scenes, whole = random_pictures(artwork, source, config.batch, generator)
+        pictures = crops(whole, scenes, config.crop, generator).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             moments = vae.quant_conv(vae.encoder(pictures))
             mean, log_variance = moments.float().chunk(2, dim=1)

@@ -14,6 +14,7 @@ from sdtui.starter.checkpoint import load
 from sdtui.starter.config import STYLES, PoolConfig, TextConfig, UnetConfig, VaeConfig
 from sdtui.starter.networks import build_text_encoder, build_unet, build_vae
 from sdtui.starter.sampling import SCHEDULER, denoiser
+from sdtui.starter.scene import Scene, Thing, boxes
 from sdtui.starter.train import STAGES, train
 from sdtui.starter.train_edges import edge_map
 from sdtui.starter.train_few import ddim_step, velocity_between
@@ -66,12 +67,17 @@ def test_psnr_of_a_known_error() -> None:
     assert round(psnr(torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.2)), 3) == 20.0
 
 
-def test_crops_are_cut_along_latents() -> None:
-    rows = torch.arange(128.0).view(1, 1, 128, 1).expand(6, 3, 128, 128)
-    cut = crops(rows, 64, torch.Generator().manual_seed(1))
-    assert cut.shape == (6, 3, 64, 64)
-    assert (cut[:, 0, 0, 0] % 8 == 0).all()
-    assert len({*cut[:, 0, 0, 0].tolist()}) > 1
+def test_crops_are_cut_along_latents_and_show_a_thing() -> None:
+    across = torch.arange(128.0).expand(3, 128, 128)
+    scenes = [Scene((Thing(0, "small"),), place, 0, 0) for place in ("left", "right") for _ in range(8)]
+    pictures = across.expand(16, 3, 128, 128)
+    cut = crops(pictures, scenes, 64, torch.Generator().manual_seed(1))
+    assert cut.shape == (16, 3, 64, 64)
+    first = cut[:, 0, 0, 0]
+    assert (first % 8 == 0).all()
+    for scene, left in zip(scenes, first.tolist(), strict=True):
+        (box,) = boxes(scene)
+        assert left <= box.x * 128 <= left + 64
 
 
 def test_edges_are_where_the_colour_changes_and_nowhere_else() -> None:
