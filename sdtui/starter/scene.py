@@ -44,7 +44,7 @@ class Scene:
     """A picture, up to small differences of place and size that no caption tells."""
 
     things: tuple[Thing, ...]
-    """One, or two in the order in which the caption names them."""
+    """One, or two: that on the left or above first."""
     arrangement: str
     """A key of :data:`PLACES` for one thing, of :data:`RELATIONS` for two."""
     style: int

@@ -1,7 +1,7 @@
 """Stage 1: the text encoder learns, before any denoiser exists, what each caption looks like.
 
-From the end marker on, every position of the output tells of one thing: even positions of the first
-that the caption names, odd ones of the second, all of the only one. Linear heads read from it the
+From the end marker on, every position of the output tells of one thing: of two, even positions of the
+one on the left or above, odd ones of the other. Linear heads read from it the
 subject, the style, the box, the background, the principal components of the artwork, and a thumbnail of
 that thing alone in its place. The denoiser then finds the picture in its conditioning and need not
 learn language.
