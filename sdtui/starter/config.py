@@ -79,7 +79,6 @@ class UnetConfig:
     attention: tuple[bool, ...] = (False, True, True)
     """Whether the blocks of a level look at the text, fine to coarse."""
     heads: int = 8
-    time_embedding: int = 640
     batch: int = 32
     learning_rate: float = 5e-4
     steps: int = 16_000

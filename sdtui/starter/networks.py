@@ -74,5 +74,4 @@ def build_unet(config: UnetConfig, text: TextConfig) -> UNet2DConditionModel:
         attention_head_dim=config.heads,
         cross_attention_dim=text.width,
         norm_num_groups=32,
-        time_embedding_dim=config.time_embedding,
     )

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers.models.embeddings import get_timestep_embedding
+from torch.nn import functional
 
 from sdtui.starter.artwork import prepare
 from sdtui.starter.checkpoint import load, save
@@ -103,45 +104,68 @@ def warm_unet(earlier: Weights, config: UnetConfig) -> Weights:
 
     Attention that the earlier one had not begins by changing nothing.
     """
-    weights: Weights = build_unet(config, TextConfig()).state_dict()
-    taken: set[str] = set()
-    moved = {"down_blocks.0.": "down_blocks.1.", "down_blocks.1.": "down_blocks.2."}
-    for name, value in earlier.items():
-        for old, new in moved.items():
-            if name.startswith(old):
-                name = new + name.removeprefix(old)
-                break
-        if name in weights and weights[name].shape == value.shape and not name.startswith("conv_"):
-            weights[name] = value.clone()
-            taken.add(name)
+    unet = build_unet(config, TextConfig())
+    weights: Weights = unet.state_dict()
+    moved = {_one_coarser(name): value for name, value in earlier.items()}
+    taken = {
+        name
+        for name, value in moved.items()
+        if name in weights and weights[name].shape == value.shape and not name.startswith("conv_")
+    }
     for name, value in weights.items():
-        if "proj_out" in name and name not in taken:
+        if name in taken:
+            weights[name] = moved[name].clone()
+        elif "proj_out" in name:
             weights[name] = torch.zeros_like(value)
-    _time(earlier, weights, config)
-    part = sum(weights[name].numel() for name in taken) / sum(value.numel() for value in weights.values())
-    print(f"unet: {part:.0%} of the weights begin as they were")
+    fitted = _fit_time(moved, weights)
+    part = sum(weights[name].numel() for name in taken | fitted)
+    print(f"unet: {part / sum(value.numel() for value in weights.values()):.0%} begin as they were")
     return weights
 
 
-def _time(earlier: Weights, weights: Weights, config: UnetConfig) -> None:
-    """Fit the first layer of the time embedding, which sees fewer frequencies, to what it gave."""
-    steps = torch.arange(TRAIN_TIMESTEPS)
+def _one_coarser(name: str) -> str:
+    for old, new in (("down_blocks.1.", "down_blocks.2."), ("down_blocks.0.", "down_blocks.1.")):
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name
 
-    def waves(channels: int) -> torch.Tensor:
-        embedded: torch.Tensor = get_timestep_embedding(
-            steps, channels, flip_sin_to_cos=True, downscale_freq_shift=0
-        )
-        return embedded
 
-    old = earlier["time_embedding.linear_1.weight"]
-    wanted = waves(old.shape[1]) @ old.T
-    # A little noise keeps the fit from leaning on differences between almost equal waves.
-    few = waves(config.block_out_channels[0]).double()
-    damped = few.T @ few + 1e-3 * len(few) * torch.eye(few.shape[1], dtype=torch.float64)
-    solution = torch.linalg.solve(damped, few.T @ wanted.double())
-    weights["time_embedding.linear_1.weight"] = solution.T.float().contiguous()
-    error = (few.float() @ solution.float() - wanted).square().mean() / wanted.square().mean()
-    print(f"unet: time embedding fitted, {float(error):.2%} of its energy is left")
+@torch.inference_mode()
+def _fit_time(earlier: Weights, weights: Weights) -> set[str]:
+    """Have every layer hear of the time what it heard before, through a narrower embedding of it.
+
+    What a layer adds for a timestep is a linear map of the embedding; the new maps are those that come
+    closest over all timesteps. Returns the names of the maps.
+    """
+    before, now = _embedding(earlier), _embedding(weights)
+    damped = now.T @ now + 1e-4 * len(now) * torch.eye(now.shape[1], dtype=now.dtype)
+    fitted, off, energy = set(), 0.0, 0.0
+    for name, value in earlier.items():
+        if not name.endswith("time_emb_proj.weight") or name not in weights:
+            continue
+        wanted = before @ value.double().T
+        if wanted.shape[1] != len(weights[name]):
+            continue
+        solution = torch.linalg.solve(damped, now.T @ wanted)
+        off += float((now @ solution - wanted).square().sum())
+        energy += float(wanted.square().sum())
+        weights[name] = solution.T.float().contiguous()
+        fitted.add(name)
+    print(f"unet: {off / energy:.2%} of what the time says is lost")
+    return fitted
+
+
+def _embedding(weights: Weights) -> torch.Tensor:
+    """What a denoiser's layers get of every timestep, float64, (1000, width)."""
+    first, second = (
+        (weights[f"time_embedding.linear_{n}.weight"], weights[f"time_embedding.linear_{n}.bias"])
+        for n in (1, 2)
+    )
+    waves: torch.Tensor = get_timestep_embedding(
+        torch.arange(TRAIN_TIMESTEPS), first[0].shape[1], flip_sin_to_cos=True, downscale_freq_shift=0
+    )
+    hidden = functional.silu(functional.linear(waves, *first))
+    return functional.silu(functional.linear(hidden, *second)).double()
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from sdtui.starter.train_vae import crops, psnr
 from tests.starter.sketches import NAMES, sketch
 
 TEXT = TextConfig(width=32, layers=1, heads=2, vocabulary=600)
-UNET = UnetConfig(block_out_channels=(32, 32, 64), heads=2, time_embedding=64)
+UNET = UnetConfig(block_out_channels=(32, 32, 64), heads=2)
 
 
 def test_a_few_steps_bring_the_loss_down() -> None:
