@@ -191,6 +191,45 @@ def test_a_head_of_split_einsum(tokens: int, tmp_path: Path) -> None:
     assert operations == {"transpose": 1, "mul": 1, "scaled_dot_product_attention": 1}
 
 
+def _heads(q: Any, k: Any, v: Any) -> Any:
+    """Three heads as Apple's SPLIT_EINSUM has them, joined along the channels."""
+    keys = mb.transpose(x=k, perm=[0, 3, 2, 1])
+    parts = zip(
+        mb.split(x=q, num_splits=3, axis=1),
+        mb.split(x=keys, num_splits=3, axis=3),
+        mb.split(x=v, num_splits=3, axis=1),
+        strict=True,
+    )
+    return [_head(*part) for part in parts]
+
+
+def _head(q: Any, k: Any, v: Any) -> Any:
+    scores = mb.mul(x=mb.einsum(values=[k, q], equation="bkhc,bchq->bkhq"), y=0.7)
+    return mb.einsum(values=[v, mb.softmax(x=scores, axis=1)], equation="bchk,bkhq->bchq")
+
+
+@pytest.mark.parametrize("tokens", [7, 300])
+def test_heads_that_are_joined_are_one_attention(tokens: int, tmp_path: Path) -> None:
+    q, k, v = _normal(2, 12, 1, 600), _normal(2, 12, 1, tokens), _normal(2, 18, 1, tokens)
+
+    def build(q: Any, k: Any, v: Any) -> Any:
+        return mb.concat(values=_heads(q, k, v), axis=1)
+
+    operations = _compare(save_program(tmp_path / "a.mlpackage", build, q, k, v), q, k, v)
+    assert operations == {"transpose": 1, "scaled_dot_product_attention": 1}
+
+
+def test_heads_in_another_order_stay_apart(tmp_path: Path) -> None:
+    q, k, v = _normal(2, 12, 1, 5), _normal(2, 12, 1, 7), _normal(2, 18, 1, 7)
+
+    def build(q: Any, k: Any, v: Any) -> Any:
+        first, second, third = _heads(q, k, v)
+        return mb.concat(values=[first, third, second], axis=1)
+
+    operations = _compare(save_program(tmp_path / "a.mlpackage", build, q, k, v), q, k, v)
+    assert operations["scaled_dot_product_attention"] == 3
+
+
 def test_an_einsum_of_other_axes_is_no_attention(tmp_path: Path) -> None:
     q, k, v = _normal(2, 4, 1, 5), _normal(2, 5, 1, 4), _normal(2, 4, 1, 5)
 

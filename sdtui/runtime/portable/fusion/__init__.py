@@ -15,6 +15,7 @@ from sdtui.runtime.portable.constants import Constants
 from sdtui.runtime.portable.fusion.activation import activated, silu
 from sdtui.runtime.portable.fusion.attention import einsum_attention, matmul_attention
 from sdtui.runtime.portable.fusion.graph import Graph
+from sdtui.runtime.portable.fusion.heads import heads
 from sdtui.runtime.portable.fusion.normalisation import group_norm, group_norm_with_affine
 from sdtui.runtime.portable.program import Function, Operation
 
@@ -25,6 +26,7 @@ _RULES: dict[str, Rule] = {
     "batch_norm": group_norm_with_affine,
     "matmul": matmul_attention,
     "einsum": einsum_attention,
+    "concat": heads,
 }
 _ACTIVATIONS: dict[str, Rule] = {"relu": activated, "silu": activated, "gelu": activated}
 

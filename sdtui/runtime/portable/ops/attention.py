@@ -27,18 +27,29 @@ def attention(
     key_axes: tuple[int, ...] = (),
     value_axes: tuple[int, ...] = (),
     result_axes: tuple[int, ...] = (),
+    heads: int = 1,
 ) -> Tensor:
     """Attention over (..., L, E); the scale is 1 / sqrt(E) unless given. A bool mask keeps what is True.
 
-    The scale and the axes, which bring each argument into that order and the result out of it, are
-    not in MIL: fusion sets them.
+    Not in MIL, but set by fusion, are the scale, the axes, which bring each argument into that order
+    and the result out of it, and ``heads``: so many lie behind one another in (N, 1, L, heads E).
     """
     query, key, value = _moved(query, query_axes), _moved(key, key_axes), _moved(value, value_axes)
+    if heads > 1:
+        query, key, value = (_parted(each, heads) for each in (query, key, value))
     if attn_mask is None and _blocks_are_faster(query, key):
         result = _in_blocks(query, key, value, query.shape[-1] ** -0.5 if scale is None else scale)
     else:
         result = F.scaled_dot_product_attention(query, key, value, attn_mask, scale=scale)
+    if heads > 1:
+        result = result.transpose(1, 2).flatten(2).unsqueeze(1)
     return _moved(result, result_axes)
+
+
+def _parted(x: Tensor, heads: int) -> Tensor:
+    """(N, 1, L, heads E) as (N, heads, L, E)."""
+    samples, _, rows, channels = x.shape
+    return x.reshape(samples, rows, heads, channels // heads).transpose(1, 2)
 
 
 def _moved(x: Tensor, axes: tuple[int, ...]) -> Tensor:
