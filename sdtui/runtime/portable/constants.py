@@ -73,18 +73,18 @@ class Constants:
         if self._streamed and isinstance(argument, str) and argument in self._sources:
             shape = next(each for each in self._sources[argument].outputs if each.name == argument).type.shape
             if prod(size or 1 for size in shape) > STREAMED_ABOVE:
-                return lambda: self._tensor(self._array(argument), half)
+                return lambda: self._tensor(self.array(argument), half)
         return self.tensor(argument, half)
 
     def tensor(self, argument: str | Value, half: torch.dtype | None = None) -> Tensor:
         """A constant as a tensor: floats in fp32 or ``half``, integers in int32, or bool."""
         if isinstance(argument, Value):
-            return self._tensor(self._array(argument), half)
+            return self._tensor(self.array(argument), half)
         if argument in self._folded:
             folded = self._folded[argument]
             return folded.to(half) if half is not None and folded.is_floating_point() else folded
         if (argument, half) not in self._tensors:
-            self._tensors[argument, half] = self._tensor(self._array(argument), half)
+            self._tensors[argument, half] = self._tensor(self.array(argument), half)
         return self._tensors[argument, half]
 
     @property
@@ -95,7 +95,7 @@ class Constants:
     def unshared(self, argument: str | Value, dtype: torch.dtype) -> Tensor:
         """A constant of floats as a tensor that is kept nowhere else."""
         known = isinstance(argument, str) and argument in self._folded
-        return self.tensor(argument, dtype) if known else self._tensor(self._array(argument), dtype)
+        return self.tensor(argument, dtype) if known else self._tensor(self.array(argument), dtype)
 
     def _tensor(self, array: Array, half: torch.dtype | None) -> Tensor:
         if array.dtype.kind == "f":
@@ -104,7 +104,10 @@ class Constants:
         kind = torch.bool if array.dtype.kind == "b" else torch.int32
         return torch.tensor(array.astype(np.int64)).to(self._device, kind)
 
-    def _array(self, argument: str | Value) -> Array:
+    def array(self, argument: str | Value) -> Array:
+        """A constant as an array of the type that it has; a view of the weight file where that has it."""
+        if isinstance(argument, str) and argument in self._folded:
+            return np.asarray(self._folded[argument].cpu().numpy())
         content = self._content(argument)
         if not isinstance(content, np.ndarray):
             raise MalformedError("a text stands where numbers belong")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,14 +15,20 @@ from sdtui.request import ComputeUnits, Precision
 from sdtui.runtime.chained import ChainedNetwork
 from sdtui.runtime.inputs import checked
 from sdtui.runtime.network import Array, Network, NetworkError, TensorSpec
+from sdtui.runtime.portable import openvino
 from sdtui.runtime.portable.compiled import open_network, stages
 from sdtui.runtime.portable.constants import Constants
 from sdtui.runtime.portable.executor import OPERATION_ERRORS, StepError, execute
 from sdtui.runtime.portable.fusion import fuse, join_activations
 from sdtui.runtime.portable.package import Package, reading
 from sdtui.runtime.portable.packing import Packing
-from sdtui.runtime.portable.plan import Plan, prepare
+from sdtui.runtime.portable.plan import prepare
+from sdtui.runtime.portable.program import Function
 
+Executor = Literal["auto", "torch", "openvino"]
+"""What runs the operations: ``auto`` is OpenVINO where it is installed and better, else torch."""
+
+_Run = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 _NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", None: "fp32"}
 
 
@@ -48,8 +56,8 @@ class PortableNetwork:
     declares as fp32 is computed in fp32. ``auto`` is fp16 on CUDA, bf16 on a processor that has it,
     else fp32. ``function`` is the one to run of several, None for the default one. With ``streamed``
     weights stay on disk and are read for each step that needs them: slower, in a fraction of the
-    memory, and the same but for rounding. Raises :class:`NetworkError` when the path holds no network,
-    or a broken one.
+    memory, and the same but for rounding. ``executor`` is never more than a wish: torch runs what
+    OpenVINO does not know. Raises :class:`NetworkError` when the path holds no network, or a broken one.
     """
 
     def __init__(
@@ -60,6 +68,7 @@ class PortableNetwork:
         function: str | None = None,
         *,
         streamed: bool = False,
+        executor: Executor = "auto",
     ) -> None:
         self._device = _device(compute_units)
         half = _half(precision, self._device)
@@ -68,9 +77,12 @@ class PortableNetwork:
         self.inputs: Mapping[str, TensorSpec] = package.inputs
         self.outputs: Mapping[str, TensorSpec] = package.outputs
         self.weight_bytes = package.weight_bytes
-        self._plan: Plan | None = _plan(package, self._device, half, streamed)
-        where = " cuda" if self._device.type == "cuda" else ""
-        self.runtime = f"portable {_NAMES[self._plan.half]}{where}"
+        if executor == "auto":
+            names = (*self.inputs, *self.outputs)
+            better = not streamed and openvino.suits(self._device, self.weight_bytes, names)
+            executor = "openvino" if better else "torch"
+        self._run: _Run | None
+        self._run, self.runtime = _prepared(package, self._device, half, streamed, executor)
 
     def predict(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run once: arrays of the shapes of ``inputs`` to float32 or int32 arrays, by name.
@@ -78,21 +90,21 @@ class PortableNetwork:
         Raises :class:`NetworkError` for a missing, unknown or wrongly shaped input, and when an
         operation fails, for want of memory for example.
         """
-        if self._plan is None:
+        if self._run is None:
             raise NetworkError(f"cannot run {self._name}", "it is closed", "load it again")
         arrays = checked(self._name, self.inputs, inputs)
         # torch.tensor copies: nothing that is given here can change under a step's hands.
         tensors = {name: torch.tensor(array, device=self._device) for name, array in arrays.items()}
         try:
             with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-                results = execute(self._plan, tensors)
+                results = self._run(tensors)
         except StepError as error:
             raise self._failure(error) from error
         return {name: _array(results[name]) for name in self.outputs}
 
     def close(self) -> None:
         """Give the memory back; the network cannot be used afterwards."""
-        self._plan = None
+        self._run = None
 
     def _failure(self, error: StepError) -> NetworkError:
         what, cause = f"cannot run {self._name}", error.__cause__
@@ -102,19 +114,41 @@ class PortableNetwork:
         return NetworkError(what, why, "convert the model again")
 
 
-def _plan(package: Package, device: torch.device, half: torch.dtype | None, streamed: bool) -> Plan:
+def _prepared(
+    package: Package, device: torch.device, half: torch.dtype | None, streamed: bool, executor: Executor
+) -> tuple[_Run, str]:
+    """The network's function, ready to run, and the name of what runs it."""
     function = package.model.function
     with reading(package.path), torch.inference_mode():
         try:
             constants = Constants(package, function, device, streamed=streamed)
             fused = join_activations(fuse(function, constants), constants)
-            return prepare(fused, constants, half, Packing(fused, constants).pack)
+            compiled = _compiled(package, fused, constants, half) if executor == "openvino" else None
+            if compiled is not None:
+                return compiled
+            plan = prepare(fused, constants, half, Packing(fused, constants).pack)
         except OPERATION_ERRORS as error:
             what = f"cannot load {package.path.name}"
             if _out_of_memory(error):
                 raise _no_memory(what) from error
             why = f"its program is broken ({_first_line(error)})"
             raise NetworkError(what, why, "convert the model again") from error
+    where = " cuda" if device.type == "cuda" else ""
+    return partial(execute, plan), f"portable {_NAMES[plan.half]}{where}"
+
+
+def _compiled(
+    package: Package, function: Function, constants: Constants, half: torch.dtype | None
+) -> tuple[_Run, str] | None:
+    """The same by OpenVINO; None where it cannot."""
+    from sdtui.runtime.portable.openvino.compiled import CompiledFunction
+    from sdtui.runtime.portable.openvino.translation import UntranslatableError
+
+    try:
+        compiled = CompiledFunction(function, constants, package, half)
+    except UntranslatableError:
+        return None
+    return compiled, f"portable openvino {_NAMES[compiled.half]}"
 
 
 def _out_of_memory(error: BaseException | None) -> bool:

@@ -58,6 +58,11 @@ class Package:
         blob = value.data
         return self._file(blob.file).read(blob.offset, value.type.dtype, known(value.type.shape))
 
+    def release(self) -> None:
+        """Give back the memory of what was read; who still looks at a view reads the file anew."""
+        for file in self._weights.values():
+            file.release()
+
     def _file(self, name: str) -> WeightFile:
         if name not in self._weights:
             path = self.weight_files[name]

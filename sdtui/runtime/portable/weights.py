@@ -20,6 +20,7 @@ _METADATA = struct.Struct("<IIQQ")
 _METADATA_BYTES = 64
 _SENTINEL = 0xDEADBEEF
 _RELEASED_AFTER = 1 << 28
+_PRIVATE = mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0)
 BLOB_DTYPES = {
     1: "fp16",
     2: "fp32",
@@ -91,7 +92,10 @@ class WeightFile:
         self._unreleased = 0
         if path.stat().st_size:
             with path.open("rb") as stream:
-                self._mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+                # Nobody writes, but OpenVINO shares only memory that could be written.
+                self._mapped = mmap.mmap(
+                    stream.fileno(), 0, flags=_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE
+                )
             self._bytes = np.frombuffer(self._mapped, np.uint8)
 
     def read(self, offset: int, dtype: str, shape: tuple[int, ...]) -> Array:
@@ -112,12 +116,13 @@ class WeightFile:
             raise MalformedError(f"{self._name} holds {stored} at byte {offset}, not {dtype}")
         if start + size > self._bytes.size:
             raise MalformedError(f"{self._name} ends at byte {self._bytes.size}, inside a blob")
-        self._release(size)
+        self._unreleased += size
+        if self._unreleased > _RELEASED_AFTER:
+            self.release()
         return from_bytes(self._bytes[start : start + size], dtype, shape)
 
-    def _release(self, size: int) -> None:
-        """Give back the pages of blobs read before, now and then; who still looks at one reads it anew."""
-        self._unreleased += size
-        if self._unreleased > _RELEASED_AFTER and self._mapped is not None:
+    def release(self) -> None:
+        """Give back the pages of blobs read before; who still looks at one reads it anew."""
+        if self._mapped is not None:
             self._mapped.madvise(mmap.MADV_DONTNEED)
-            self._unreleased = 0
+        self._unreleased = 0
