@@ -1,7 +1,8 @@
 """The UNet alone against OpenVINO: ``python -m sdtui.bench.openvino BUNDLE --checkpoint DIR``.
 
-OpenVINO is the quickest of what people use on a processor; it is not a dependency. Each program runs
-the same inputs through the same weights in each precision, in a process of its own, in turns.
+OpenVINO is the quickest of what people use on a processor. sdtui runs a bundle's networks by it where it
+is installed, and by torch elsewhere; both are measured. Each program runs the same inputs through the
+same weights in each precision, in a process of its own, in turns.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ from sdtui.bench.trial import peak_memory
 from sdtui.bundle import Bundle
 from sdtui.convert.accuracy import psnr
 from sdtui.request import Precision
-from sdtui.runtime import Array, load_network
+from sdtui.runtime import Array
+from sdtui.runtime.portable.compiled import open_network
+from sdtui.runtime.portable.network import Executor, PortableNetwork
 
-PROGRAMS = ("sdtui", "openvino")
+EXECUTORS: dict[str, Executor] = {"sdtui": "auto", "sdtui with torch": "torch"}
+PROGRAMS = (*EXECUTORS, "openvino")
 PRECISIONS = ("fp32", "bf16")
 _OPENVINO_TYPES = {"fp32": "f32", "bf16": "bf16"}
 Predict = Callable[[dict[str, Array]], Array]
@@ -71,14 +75,17 @@ def _rounds(count: int, folder: Path) -> dict[tuple[str, str], list[dict[str, An
 
 
 def _report(found: dict[tuple[str, str], list[dict[str, Any]]], folder: Path) -> None:
-    table = Table("program", "precision", "step", "of OpenVINO's", "memory", "agreement with sdtui fp32")
-    reference = np.load(folder / "sdtui-fp32.npy")
+    table = Table(
+        "program", "precision", "load", "step", "of OpenVINO's", "memory", "agreement with torch fp32"
+    )
+    reference = np.load(folder / "sdtui with torch-fp32.npy")
     steps = {each: median(s for trial in trials for s in trial["steps"]) for each, trials in found.items()}
     for (program, precision), trials in found.items():
         agreement = psnr(reference, np.load(folder / f"{program}-{precision}.npy"))
         table.add_row(
             program,
             precision,
+            f"{median(trial['load'] for trial in trials):.1f} s",
             f"{steps[program, precision]:.2f} s",
             f"{steps[program, precision] / steps['openvino', precision]:.2f}",
             f"{max(trial['memory'] for trial in trials) / 1e9:.2f} GB",
@@ -90,20 +97,23 @@ def _report(found: dict[tuple[str, str], list[dict[str, Any]]], folder: Path) ->
 def _measure(
     bundle: Path, checkpoint: Path, program: str, precision: str, result: Path, steps: int
 ) -> dict[str, Any]:
-    network = load_network(Bundle.open(bundle).network("unet"), "cpu-only", cast(Precision, precision))
-    inputs = _inputs({name: spec.shape for name, spec in network.inputs.items()})
-    if program == "sdtui":
+    path = Bundle.open(bundle).network("unet")
+    inputs = _inputs({name: spec.shape for name, spec in open_network(path).inputs.items()})
+    began = time.perf_counter()
+    if program in EXECUTORS:
+        executor = EXECUTORS[program]
+        network = PortableNetwork(path, "cpu-only", cast(Precision, precision), executor=executor)
         predict: Predict = lambda arrays: network.predict(arrays)["noise_pred"]  # noqa: E731
     else:
-        network.close()
         predict = _openvino(checkpoint, precision, inputs)
+    loaded = time.perf_counter() - began
     np.save(result, predict(inputs))
     seconds = []
     for _ in range(steps):
         began = time.perf_counter()
         predict(inputs)
         seconds.append(time.perf_counter() - began)
-    return {"steps": seconds, "memory": peak_memory()}
+    return {"load": loaded, "steps": seconds, "memory": peak_memory()}
 
 
 def _inputs(shapes: dict[str, tuple[int, ...]]) -> dict[str, Array]:

@@ -66,6 +66,8 @@ def import_libraries() -> None:
     import_schedulers()
     if sys.platform == "darwin" and find_spec("coremltools") is not None:
         import coremltools  # noqa: F401
+    if find_spec("openvino") is not None:
+        import sdtui.runtime.portable.openvino.compiled
     import sdtui.runtime.portable.network  # noqa: F401
 
 
