@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sdtui.terminal import iterm2, kitty, sixel
 from sdtui.terminal.answers import CellSize
+from sdtui.terminal.columns import BAND
 from sdtui.terminal.questions import through_tmux
 
 if TYPE_CHECKING:
@@ -79,10 +79,9 @@ def preview(protocol: Drawn, image: Image.Image, box: Box, budget: int) -> list[
     """Encode what the next step replaces, in one piece: as many pixels and colours as ``budget`` pays for."""
     if protocol == "kitty":
         return _kitty(image, box, sys.maxsize, budget)
-    full = image.convert("RGB")
     if protocol == "sixel":
-        return [Piece(sixel.sixels(_exactly(full, *box.pixels), PASSING_COLOURS), 0)]
-    reduced = _within_bytes(_within(full, *box.pixels), budget, JPEG_BYTES)
+        return [Piece(sixel.sixels(_whole_bands(image, box), PASSING_COLOURS), 0)]
+    reduced = _within_bytes(_within(image.convert("RGB"), *box.pixels), budget, JPEG_BYTES)
     return [Piece(iterm2.inline(reduced, box.columns, box.rows, budget), 0)]
 
 
@@ -102,27 +101,34 @@ def _kitty(image: Image.Image, box: Box, slice_bytes: int, budget: int) -> list[
 def _iterm2(image: Image.Image, box: Box, slice_bytes: int, budget: int) -> list[Piece]:
     full = _within(image.convert("RGB"), *box.pixels)
     whole = iterm2.inline(full, box.columns, box.rows, budget)
-    strips = math.ceil(len(whole) / slice_bytes)
+    strips = min(box.rows, math.ceil(len(whole) / slice_bytes))
     if strips == 1:
         return [Piece(whole, 0)]
+    edges = [round(box.rows * number / strips) for number in range(strips + 1)]
     return [
         Piece(iterm2.inline(_rows(full, box, top, bottom), box.columns, bottom - top, budget // strips), top)
-        for top, bottom in _strips(box.rows, strips)
+        for top, bottom in itertools.pairwise(edges)
     ]
 
 
 def _sixel(image: Image.Image, box: Box, slice_bytes: int) -> list[Piece]:
-    full = _exactly(image.convert("RGB"), *box.pixels)
+    full = _whole_bands(image, box)
     strips = math.ceil(full.width * full.height * SIXEL_BYTES / slice_bytes)
+    each = full.height / strips
+    height = box.pixels[1] // box.rows
+    together = BAND // math.gcd(BAND, height)  # rows of cells that are whole bands
+    edges = [together * round(each * number / height / together) for number in range(strips)]
     return [
-        Piece(sixel.sixels(_rows(full, box, top, bottom)), top) for top, bottom in _strips(box.rows, strips)
+        Piece(sixel.sixels(full.crop((0, top * height, full.width, bottom))), top)
+        for top, bottom in itertools.pairwise(sorted({*edges, box.rows}))
+        for bottom in (min(bottom * height, full.height),)
     ]
 
 
-def _strips(rows: int, wanted: int) -> Iterator[tuple[int, int]]:
-    """These protocols know no parts of a picture: on a slow link it is sent as several, one below another."""
-    many = min(rows, wanted)
-    return itertools.pairwise([round(rows * number / many) for number in range(many + 1)])
+def _whole_bands(image: Image.Image, box: Box) -> Image.Image:
+    """At the size of the box, less what would be part of a band: tmux paints another row of cells for it."""
+    width, height = box.pixels
+    return _exactly(image.convert("RGB"), width, max(1, height - height % BAND))
 
 
 def _rows(image: Image.Image, box: Box, top: int, bottom: int) -> Image.Image:

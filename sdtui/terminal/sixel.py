@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 COLOURS = 255
-SELECTIONS = [b"#%d" % number for number in range(COLOURS + 1)]
+SELECTIONS = [b"#%d" % (number - 1) for number in range(COLOURS + 1)]
+"""Of each colour number. The terminal's registers count from 0: tmux 3.5 tells the first of them wrongly
+when none is defined as 0."""
 LONGEST = 63
 """Of a run, as PCX counts it."""
 FULL = b"~"
@@ -49,7 +51,7 @@ def _numbered(indexed: Image.Image) -> tuple[Image.Image, list[bytes]]:
     for number, index in enumerate(order, 1):
         number_of[index] = number
         percents = (round(level * 100 / 255) for level in levels[3 * index : 3 * index + 3])
-        definitions.append(b"#%d;2;%d;%d;%d" % (number, *percents))
+        definitions.append(SELECTIONS[number] + b";2;%d;%d;%d" % tuple(percents))
     return Image.frombytes("L", indexed.size, indexed.tobytes()).point(number_of), definitions
 
 

@@ -1,13 +1,17 @@
-"""A small app around a canvas, for terminals: ``python -m tests.tui.picture_app [PROTOCOL [quarters]]``.
+"""A small app around a canvas: ``python -m tests.tui.picture_app [PROTOCOL [quarters [FILE]]]``.
 
 f1 opens a dialog, escape closes it; f2 shows the next picture, f3 twenty previews and a picture, f4
-changes a label, f5 shows a notice over the picture; ctrl+q ends it, and it says what was typed.
+changes a label, f5 shows a notice over the picture; ctrl+q ends it, and it says what was typed. So does
+the signal TERM.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import sys
+from pathlib import Path
 from typing import ClassVar, cast, get_args
 
 from PIL import Image
@@ -82,6 +86,7 @@ class PictureApp(App[None]):
         yield line
 
     def on_mount(self) -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
         self.query_one(Input).focus()
         self.action_next()
 
@@ -116,18 +121,20 @@ class PictureApp(App[None]):
 
 
 def main() -> None:
-    """Run it, and print what was typed."""
-    wanted = sys.argv[1] if len(sys.argv) > 1 else "auto"
+    """Run it, and tell its process and then what was typed: on standard output, or into a file."""
+    wanted, picture, told = [*sys.argv[1:], *("auto", "numbers", "/dev/stdout")[len(sys.argv) - 1 :]]
     assert wanted in get_args(TerminalImages)
     opening = open_terminal(os.environ)
     assert opening is not None
     opening.listen(0)
-    app = PictureApp(opening, cast(TerminalImages, wanted), "quarters" in sys.argv)
-    try:
-        app.run()
-    finally:
-        opening.close()
-    print(f"TYPED {app.typed!r} SHOWN {app.projector.choice.protocol}", flush=True)
+    with Path(told).open("a") as file:
+        print(f"PROCESS {os.getpid()}", file=file, flush=True)
+        app = PictureApp(opening, cast(TerminalImages, wanted), picture == "quarters")
+        try:
+            app.run()
+        finally:
+            opening.close()
+        print(f"TYPED {app.typed!r} SHOWN {app.projector.choice.protocol}", file=file, flush=True)
 
 
 if __name__ == "__main__":
