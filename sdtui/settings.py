@@ -136,6 +136,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     The first fields are what a new request starts with. ``unload_minutes`` is how long an idle
     engine keeps the model in memory, ``engine_idle_minutes`` how long it stays at all.
+    ``trash_days`` is how long a deleted picture can be had back.
     ``compiled_cache_gigabytes`` (1e9 bytes) is what they may take on a Mac's disk.
     ``low_memory`` has one network of a model in memory at a time, also where there is room for all.
     ``keymap`` gives commands of the studio other keys, with commas between them. Raises
@@ -154,6 +155,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     terminal_images: Annotated[TerminalImages, Meta(description="how the terminal shows pictures")] = "auto"
     unload_minutes: Annotated[float, Meta(description="an idle engine forgets the model then")] = 10.0
     engine_idle_minutes: Annotated[float, Meta(description="how long an idle engine stays")] = 30.0
+    trash_days: Annotated[float, Meta(description="how long deleted pictures stay in the trash")] = 30.0
     compiled_cache_gigabytes: Annotated[float, Meta(description="what they may take on a Mac's disk")] = 30.0
     keymap: Annotated[dict[str, str], Meta(description="other keys, by the ids that help shows")] = {}
     low_memory: Annotated[bool, Meta(description="one network in memory at a time")] = False
@@ -163,6 +165,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         for field in ("unload_minutes", "engine_idle_minutes"):
             if not 0 <= getattr(self, field) <= 60 * 24 * 365:
                 raise RequestError(field, "it is outside 0 to a year", "choose minutes inside")
+        if not 0 <= self.trash_days <= 36_500:
+            raise RequestError("trash_days", "it is outside 0 to a century", "choose days inside")
         if not 0 <= self.compiled_cache_gigabytes <= 1e6:
             raise RequestError(
                 "compiled_cache_gigabytes", "it is outside 0 to a million", "choose gigabytes inside"

@@ -8,7 +8,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from sdtui.history import History, PictureRecord
+from sdtui.cli.asking import agreed
+from sdtui.cli.model_facts import megabytes
+from sdtui.history import History, PictureRecord, trash
 from sdtui.history.store import HistoryError
 from sdtui.settings import places
 
@@ -47,6 +49,32 @@ def show(identity: Annotated[int, typer.Argument(metavar="ID")], json: Json = Fa
         return
     for name, value in facts.items():
         print(f"{name.replace('_', ' '):18} {value}")
+
+
+@app.command()
+def empty_trash(
+    days: Annotated[
+        float, typer.Option(metavar="N", min=0, help="Only what has been there for so many days.")
+    ] = 0,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """Delete the pictures in the trash for good, and kept inputs that no request names any more."""
+    with History(places().history_file) as history:
+        count, size = history.in_trash()
+    if not yes and count:
+        old = f" that have been there for {days:g} days" if days else ""
+        if not agreed(
+            f"Delete the pictures in the trash{old} for good ({count} in all, {megabytes(size)})?",
+            "the trash is not emptied",
+        ):
+            print("kept")
+            return
+    emptied = trash.empty_trash(places(), days)
+    if json:
+        print(msgspec.json.encode(emptied).decode())
+    else:
+        print(f"{emptied.pictures} pictures and {emptied.inputs} inputs are gone, {megabytes(emptied.bytes)}")
 
 
 def _print(records: list[PictureRecord], json: bool) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from sdtui.bundle import Bundle, BundleError, installed, locate, reference, removable, remove, verify
 from sdtui.bundle.library import STARTER, STARTER_PATH, folders
+from sdtui.cli.asking import agreed
 from sdtui.cli.errors import FAILED, CommandLineError
 from sdtui.cli.model_facts import disk_bytes, facts, lines, megabytes, sizes
 from sdtui.settings import places
@@ -98,13 +99,11 @@ def remove_(
 ) -> None:
     """Delete an installed model from the disk."""
     folder = removable(name)
-    if not yes:
-        if not sys.stdin.isatty():
-            raise CommandLineError(f"{name} is not removed", "nobody can be asked here", "add --yes")
-        if not _agreed(f"Delete {name} ({megabytes(disk_bytes(folder))})? [y/N] "):
-            print("kept")
-            return
-    remove(folder)
+    question = f"Delete {name} ({megabytes(disk_bytes(folder))})?"
+    if yes or agreed(question, f"{name} is not removed"):
+        remove(folder)
+    else:
+        print("kept")
 
 
 @app.command("verify")
@@ -128,13 +127,6 @@ def verify_(
         else:
             print("error:", trouble, file=sys.stderr)
     return FAILED if damaged else 0
-
-
-def _agreed(question: str) -> bool:
-    try:
-        return input(question).strip().lower() in ("y", "yes")
-    except EOFError:
-        return False
 
 
 def _say_reading(network: str) -> None:

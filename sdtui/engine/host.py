@@ -50,9 +50,12 @@ from sdtui.errors import SdtuiError
 from sdtui.files import sweep
 from sdtui.history import History
 from sdtui.history.inputs import keep_pictures
+from sdtui.history.trash import empty_trash
 from sdtui.settings import Places, Settings, load_settings, places
 
 TICK_SECONDS = 0.5
+EMPTYING_SECONDS = 86_400.0
+"""How often an engine that stays looks whether something has been in the trash for long enough."""
 log = logging.getLogger(__name__)
 
 
@@ -62,6 +65,8 @@ class Host:
     def __init__(self, places: Places, settings: Settings) -> None:
         self._places = places
         self._unload_seconds = settings.unload_minutes * 60
+        self._trash_days = settings.trash_days
+        self._emptied_at = float("-inf")
         self._idle_seconds = settings.engine_idle_minutes * 60
         self._queue = JobQueue(places.queue_file)
         self._conversions = Conversions(places.conversions_file, self._tell)
@@ -120,9 +125,22 @@ class Host:
                 self._gauge()
             if not self._idle:
                 self._last_use = loop.time()
+            elif loop.time() - self._emptied_at > EMPTYING_SECONDS:
+                self._emptied_at = loop.time()
+                await asyncio.to_thread(self._empty_trash)
             if not self._visitors and loop.time() - self._last_use >= self._idle_seconds:
                 log.info("nobody needs the engine")
                 return
+
+    def _empty_trash(self) -> None:
+        """Remove what was deleted long ago; what cannot be removed now may be another day."""
+        try:
+            emptied = empty_trash(self._places, self._trash_days)
+        except (SdtuiError, OSError) as error:
+            log.error("the trash is not emptied: %s", error)
+            return
+        if emptied.bytes:
+            log.info("the trash is emptied: %d pictures, %d inputs", emptied.pictures, emptied.inputs)
 
     @property
     def _idle(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from pathlib import Path
 
 import msgspec
@@ -56,6 +57,7 @@ def _kept(path: str, folder: Path) -> str:
     try:
         given = Path(path).expanduser().absolute()
         if given.parent == folder.absolute() and given.is_file():
+            _renew(given)
             return str(given)
         content = read_regular(given, MAX_BYTES)
     except OSError as error:
@@ -65,7 +67,9 @@ def _kept(path: str, folder: Path) -> str:
     kept = folder.absolute() / f"{hashlib.sha256(content).hexdigest()}{_ending(content)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not kept.exists():
+        if kept.exists():
+            _renew(kept)
+        else:
             with contextlib.suppress(FileExistsError):  # another process was quicker
                 create_atomically(kept, content)
     except OSError as error:
@@ -73,6 +77,12 @@ def _kept(path: str, folder: Path) -> str:
             f"the picture {path} cannot be kept in {folder}", reason(error), "make room, or make it writable"
         ) from error
     return str(kept)
+
+
+def _renew(kept: Path) -> None:
+    """It is wanted again: not to be cleared away just now."""
+    with contextlib.suppress(OSError):
+        os.utime(kept)
 
 
 def _ending(content: bytes) -> str:

@@ -30,6 +30,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Where the file was before it went to the trash; null for a picture that is not there.
         "ALTER TABLE picture ADD COLUMN trashed_from TEXT",
     ),
+    (
+        # When it went there; what lies there already begins its time now.
+        "ALTER TABLE picture ADD COLUMN trashed TEXT",
+        "UPDATE picture SET trashed = strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')"
+        " WHERE trashed_from IS NOT NULL",
+    ),
 )
 
 

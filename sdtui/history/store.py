@@ -217,8 +217,8 @@ class History:
             source = Path(row[0])
             target = folder / f"{identity}-{source.name}"
             connection.execute(
-                "UPDATE picture SET path = ?, trashed_from = ? WHERE id = ?",
-                (str(target), str(source), identity),
+                "UPDATE picture SET path = ?, trashed_from = ?, trashed = ? WHERE id = ?",
+                (str(target), str(source), datetime.now(UTC).isoformat(), identity),
             )
             folder.mkdir(parents=True, exist_ok=True)
             _move(source, target)
@@ -236,10 +236,49 @@ class History:
             if target.exists():
                 target = target.with_stem(f"{target.stem}-{identity}")
             connection.execute(
-                "UPDATE picture SET path = ?, trashed_from = NULL WHERE id = ?", (str(target), identity)
+                "UPDATE picture SET path = ?, trashed_from = NULL, trashed = NULL WHERE id = ?",
+                (str(target), identity),
             )
             target.parent.mkdir(parents=True, exist_ok=True)
             _move(trashed, target)
+
+    def in_trash(self) -> tuple[int, int]:
+        """How many pictures lie in the trash, and the bytes of their files."""
+        with self._explained(), self._lock:
+            rows = self._connection.execute(
+                "SELECT path FROM picture WHERE trashed_from IS NOT NULL"
+            ).fetchall()
+        return len(rows), sum(_size(Path(path)) for (path,) in rows)
+
+    def empty_trash(self, folder: Path, before: datetime) -> tuple[int, int]:
+        """Forget the pictures in the trash since ``before``, and delete their files from ``folder``.
+
+        Returns how many, and the bytes of their files. A file that lies elsewhere stays, and its row.
+        """
+        gone, size = 0, 0
+        with self._explained(), self._lock, self._transaction() as connection:
+            rows = connection.execute(
+                "SELECT id, path FROM picture WHERE trashed_from IS NOT NULL"
+                " AND julianday(trashed) <= julianday(?)",
+                (before.isoformat(),),
+            ).fetchall()
+            for identity, file in ((identity, Path(path)) for identity, path in rows):
+                if file.parent != folder:
+                    continue
+                size += _size(file)
+                file.unlink(missing_ok=True)  # before its row: without one, nobody would find it again
+                connection.execute("DELETE FROM picture WHERE id = ?", (identity,))
+                connection.execute("DELETE FROM picture_text WHERE rowid = ?", (identity,))
+                gone += 1
+        return gone, size
+
+    def mentions(self, text: str) -> bool:
+        """Whether ``text`` stands in how any picture was made, those in the trash too."""
+        with self._explained(), self._lock:
+            found = self._connection.execute(
+                "SELECT 1 FROM picture WHERE instr(origin, ?) LIMIT 1", (text,)
+            ).fetchone()
+        return found is not None
 
     def _select(self, rest: str, *values: object) -> list[PictureRecord]:
         with self._explained():
@@ -307,6 +346,14 @@ def _record(row: tuple[Any, ...]) -> PictureRecord:
         job=job,
         favourite=bool(favourite),
     )
+
+
+def _size(file: Path) -> int:
+    """Bytes of a file; none where there is no file."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def _move(source: Path, target: Path) -> None:

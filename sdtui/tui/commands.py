@@ -131,6 +131,9 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("model", "", "screen('model')", "model details", "See everything known of the model"),
     Command("log", "", "screen('log')", "log", "Read what the engine has written down"),
+    Command(
+        "empty-trash", "", "screen('empty_trash')", "empty the trash", "Delete for good what was deleted"
+    ),
     Command("redraw", "", "redraw", "redraw", "Draw all anew: something else has written to the terminal"),
     Command("unload", "alt+u", "unload", "unload", "Take the model out of memory until the next picture"),
     Command("lock-seed", "", "lock_seed", "lock seed", "Keep the seed, or draw one for each picture"),

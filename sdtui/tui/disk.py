@@ -88,6 +88,21 @@ def thumbnail(picture: Picture) -> Image.Image | None:
         return None
 
 
+def in_trash() -> tuple[int, int]:
+    """How many pictures lie in the trash, and the bytes of their files. Raises HistoryError."""
+    from sdtui.history import History
+
+    with History(places().history_file) as history:
+        return history.in_trash()
+
+
+def empty_trash() -> int:
+    """Delete them for good; returns the bytes that are free again. Raises HistoryError."""
+    from sdtui.history.trash import empty_trash
+
+    return empty_trash(places(), 0).bytes
+
+
 def models() -> tuple[Model, ...]:
     """The installed models with what they take on disk."""
     from sdtui.bundle import installed, reference

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,10 @@ from sdtui.conversion import ConversionRequest
 from sdtui.errors import SdtuiError
 from sdtui.request import GenerationRequest, RequestError
 from sdtui.settings import Settings, SettingsError, load_settings
-from sdtui.tui import wishes
+from sdtui.tui import disk, wishes
 from sdtui.tui.axes import Axis
-from sdtui.tui.session import Picture
+from sdtui.tui.figures import size_on_disk
+from sdtui.tui.session import Notice, Picture
 
 if TYPE_CHECKING:
     from sdtui.tui.app import Studio
@@ -164,6 +166,48 @@ def settings(studio: Studio) -> None:
     studio.run_worker(read_and_open())
 
 
+def empty_trash(studio: Studio) -> None:
+    """Delete for good what lies in the trash, once the person has agreed to it."""
+    from sdtui.tui.screens.confirm import Confirm
+
+    async def weigh_and_ask() -> None:
+        with _explained(studio):
+            count, size = await asyncio.to_thread(disk.in_trash)
+            if not count:
+                _say(studio, "the trash is empty")
+                return
+            pictures = "1 picture" if count == 1 else f"{count} pictures"
+            question = Confirm("Empty the trash?", f"{pictures}, {size_on_disk(size)}, are gone for good")
+            studio.push_screen(question, agreed)
+
+    def agreed(yes: bool | None) -> None:
+        if yes:
+            studio.run_worker(empty())
+
+    async def empty() -> None:
+        with _explained(studio):
+            _say(
+                studio, f"the trash is empty: {size_on_disk(await asyncio.to_thread(disk.empty_trash))} free"
+            )
+
+    studio.run_worker(weigh_and_ask())
+
+
+@contextlib.contextmanager
+def _explained(studio: Studio) -> Iterator[None]:
+    """Tell the person what did not work."""
+    try:
+        yield
+    except SdtuiError as error:
+        studio.session.complain(error)
+        studio.show()
+
+
+def _say(studio: Studio, text: str) -> None:
+    studio.session.notice = Notice(text)
+    studio.show()
+
+
 def model(studio: Studio) -> None:
     """See everything known of the model that is used."""
     from sdtui.tui.screens.model_details import ModelDetails
@@ -230,5 +274,6 @@ OPENINGS: dict[str, Callable[[Studio], None]] = {
         log,
         help,
         jump,
+        empty_trash,
     )
 }

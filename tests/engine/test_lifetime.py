@@ -16,6 +16,7 @@ import pytest
 
 from sdtui.engine.client import EngineClient, EngineError, EngineLost, NoEngine
 from sdtui.engine.protocol import Ask, Job, Snapshot, Stop
+from sdtui.history import History, Origin
 from sdtui.request import GenerationRequest
 from sdtui.settings import Settings, places, save_settings
 from sdtui.spawn import environment, python
@@ -62,6 +63,22 @@ def test_an_engine_nobody_needs_leaves() -> None:
     eventually(lambda: not psutil.pid_exists(pid))
     assert not places().socket.exists()
     EngineClient.connect(timeout=30).close()
+
+
+def test_an_engine_removes_what_was_deleted_long_ago() -> None:
+    save_settings(Settings(trash_days=0))
+    places().pictures.mkdir(parents=True)
+    picture = places().pictures / "apple.png"
+    picture.write_bytes(b"apple")
+    request = GenerationRequest(prompt="apple", seed=1)
+    origin = Origin(request=request, model="starter", model_hash="0", runtime="portable", version="1")
+    with History(places().history_file) as history:
+        record = history.add(path=picture, origin=origin, size=(64, 64), seconds={}, peak_memory_bytes=1)
+        history.trash(record.id, places().trash)
+        client = EngineClient.connect(timeout=30)
+        eventually(lambda: history.get(record.id) is None)
+    client.close()
+    assert not list(places().trash.iterdir())
 
 
 def test_an_idle_worker_gives_its_memory_back() -> None:
