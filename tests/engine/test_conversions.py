@@ -27,8 +27,8 @@ from sdtui.spawn import environment
 from tests.convert.folder import save_folder
 from tests.engine.talk import connected, heard, outcome, snapshot, submit
 from tests.engine.test_lifetime import eventually
+from tests.on_terminal import ROOT
 from tests.tiny import TinyTorch
-from tests.tui.real_terminal import ROOT
 
 ENGINE = """
 import sdtui.engine.converter
