@@ -6,7 +6,6 @@ so that a first frame without a picture does not wait for it.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from sdtui.terminal.capabilities import ColourDepth
@@ -17,10 +16,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 UPPER, LOWER, FULL, EMPTY = "▀", "▄", "█", " "
-_COLOUR = r"8;(?:2;\d+;\d+;\d+|5;\d+)"
-_RESET = "\x1b[0m"
-_CELLS = re.compile(rf"\x1b\[(?:(3{_COLOUR});)?(4{_COLOUR})m([{UPPER}{EMPTY}]+){re.escape(_RESET)}")
-"""Cells of one colour or two, as Rich writes them."""
 
 
 def half_blocks(image: Image.Image, columns: int, rows: int, depth: ColourDepth) -> Cells:
@@ -42,25 +37,6 @@ def half_blocks(image: Image.Image, columns: int, rows: int, depth: ColourDepth)
             return _coloured(pixels.convert("L").convert("RGB"))
         case "mono":
             return _monochrome(pixels.convert("1"))
-
-
-def squeezed(text: str) -> str:
-    """What is written to a terminal, its colours told only where they change from cell to cell.
-
-    Rich tells both colours of every cell, and takes them back: a tenth of a photograph's bytes.
-    """
-    if UPPER not in text:
-        return text
-    pieces, end, upper, lower = [], 0, "", ""
-    for cells in _CELLS.finditer(text):
-        if cells.start() != end:
-            pieces.append((_RESET if lower else "") + text[end : cells.start()])
-            upper = lower = ""
-        foreground, background, characters = cells.groups()
-        changed = [colour for colour in (foreground, background) if colour and colour not in (upper, lower)]
-        upper, lower, end = foreground or upper, background, cells.end()
-        pieces.append(f"\x1b[{';'.join(changed)}m{characters}" if changed else characters)
-    return "".join((*pieces, _RESET if lower else "", text[end:]))
 
 
 def _resample(image: Image.Image, width: int, height: int) -> Image.Image:

@@ -13,7 +13,6 @@ from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 
 from sdtui.terminal.answers import Answer
-from sdtui.terminal.halfblock import squeezed
 from sdtui.terminal.opening import Opening
 from sdtui.tui.projector import Projector
 
@@ -41,7 +40,6 @@ class StudioDriver(LinuxDriver):
         self._opening, self._projector = app.opening, app.projector
 
     def write(self, data: str) -> None:
-        data = squeezed(data)
         self._projector.wrote(len(data))
         super().write(data)
 

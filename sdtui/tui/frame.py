@@ -6,6 +6,7 @@ tenth of a second on a poor link. Kept here is what it wrote before, cell by cel
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import groupby
@@ -25,6 +26,9 @@ GAP = 6
 """Cells that stay the same and are written all the same: to go past them takes about as many bytes."""
 JOINERS = frozenset("\u200d\ufe0f")
 """What makes the width of a text another one than that of its characters."""
+
+_COLOUR = r"8;(?:2;\d+;\d+;\d+|5;\d+)"
+_COLOURS = re.compile(rf"(?:(?P<foreground>3{_COLOUR});)?(?P<background>4{_COLOUR})")
 
 Characters = list[str | None]
 """A row: what stands in each cell with its marks, ``""`` in the second half of a wide character, None
@@ -153,12 +157,27 @@ class _Writing:
 
     def _use(self, look: Look) -> None:
         if look.sgr != self._look.sgr:
-            self._parts.append(f"\x1b[0;{look.sgr}m" if look.sgr else "\x1b[0m")
+            self._parts.append(_turn(self._look.sgr, look.sgr))
         self._look = look
 
     def _came_to(self, x: int, y: int, end: int) -> None:
         self.spans.append((y, x, end))
         self._cursor = end, y
+
+
+def _turn(before: str, after: str) -> str:
+    """The sequence from one look to another. Between two that are colours alone only what differs is told."""
+    old, new = _colours(before), _colours(after)
+    if old is None or new is None or (old[0] and not new[0]):
+        return f"\x1b[0;{after}m" if after else "\x1b[0m"
+    return f"\x1b[{';'.join(colour for colour in new if colour not in old)}m"
+
+
+@lru_cache(maxsize=4096)
+def _colours(sgr: str) -> tuple[str, str] | None:
+    """Foreground, empty where there is none, and background of a look that is nothing else."""
+    found = _COLOURS.fullmatch(sgr)
+    return (found["foreground"] or "", found["background"]) if found else None
 
 
 def _strips(update: LayoutUpdate | ChopsUpdate) -> Iterator[tuple[int, int, Strip]]:

@@ -30,10 +30,13 @@ from typing import ClassVar, NamedTuple
 
 from PIL import Image
 from rich.console import Console
+from textual._compositor import LayoutUpdate
+from textual.geometry import Region, Size
 
 from sdtui.terminal.answers import CellSize
 from sdtui.terminal.drawing import Box, Drawn, draw
-from sdtui.terminal.halfblock import half_blocks, squeezed
+from sdtui.terminal.halfblock import half_blocks
+from sdtui.tui.frame import Frame
 from sdtui.tui.strips import strips
 from tests.terminal import pictures, received
 from tests.terminal.received import COLUMNS, ROWS, psnr
@@ -76,10 +79,11 @@ def ours(protocol: str, path: Path) -> Encoded:
 
 
 def encoded(protocol: str, image: Image.Image) -> bytes:
-    """A picture as it leaves the studio; half blocks as Textual writes them, but for the cursor's moves."""
+    """A picture as it leaves the studio."""
     if protocol == "halfblock":
         rows = strips(half_blocks(image, COLUMNS, ROWS, "truecolor"))
-        return squeezed("\n".join(row.render(CONSOLE) for row in rows)).encode()
+        update = LayoutUpdate([[row] for row in rows], Region(0, 0, COLUMNS, ROWS))
+        return Frame().change(update, Size(COLUMNS, ROWS), CONSOLE).text.encode()
     drawn: Drawn = protocol  # type: ignore[assignment]
     return b"".join(piece.data for piece in draw(drawn, image, BOX, sys.maxsize))
 

@@ -6,19 +6,16 @@ import itertools
 import time
 from typing import get_args
 
-import pyte
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from rich.color import Color, ColorSystem, ColorType
-from rich.console import Console
 
 from sdtui.terminal.capabilities import ColourDepth
 from sdtui.terminal.cells import Cells, fit
-from sdtui.terminal.halfblock import EMPTY, FULL, UPPER, half_blocks, squeezed
+from sdtui.terminal.halfblock import EMPTY, FULL, UPPER, half_blocks
 from sdtui.terminal.palette import ANSI_16, XTERM_256
-from sdtui.tui.strips import strips
 
 DEPTHS: tuple[ColourDepth, ...] = get_args(ColourDepth)
 sides = st.integers(1, 2000)
@@ -148,28 +145,3 @@ def test_a_step_costs_a_few_milliseconds(depth: ColourDepth) -> None:
         return time.perf_counter() - start
 
     assert min(once() for _ in range(5)) < 0.02
-
-
-def test_between_cells_of_a_picture_nothing_is_reset() -> None:
-    red, blue = "\x1b[38;2;255;0;0;48;2;1;2;3m", "\x1b[48;2;0;0;255m"
-    assert squeezed(f"{red}▀▀\x1b[0m{red}▀\x1b[0m{blue}  \x1b[0m{red}▀\x1b[0m") == (
-        "\x1b[38;2;255;0;0;48;2;1;2;3m▀▀▀\x1b[48;2;0;0;255m  \x1b[48;2;1;2;3m▀\x1b[0m"
-    )
-    for other in ("\x1b[1;31mtext \x1b[0m", "\x1b[4;48;2;1;2;3m \x1b[0m", "plain "):
-        assert squeezed(f"{other}{red}▀\x1b[0m{other}") == f"{other}{red}▀\x1b[0m{other}"
-
-
-def test_a_squeezed_picture_is_the_same_on_the_screen() -> None:
-    picture = half_blocks(
-        Image.radial_gradient("L").convert("RGB").quantize(40).convert("RGB"), 40, 20, "truecolor"
-    )
-    console = Console(force_terminal=True, color_system="truecolor", legacy_windows=False)
-    written = "\r\n".join(strip.render(console) for strip in strips(picture))
-    shown = []
-    for text in (written, squeezed(written)):
-        screen = pyte.Screen(40, 20)
-        pyte.Stream(screen).feed(text)
-        cells = [screen.buffer[y][x] for y in range(20) for x in range(40)]
-        shown.append([(cell.data, cell.bg, cell.fg if cell.data != EMPTY else "") for cell in cells])
-    assert shown[0] == shown[1]
-    assert len(squeezed(written)) < 0.95 * len(written)
