@@ -88,7 +88,7 @@ class Studio(App[None]):
         "widgets/lists.tcss",
         "widgets/memory.tcss",
         "widgets/recent.tcss",
-        "widgets/key_line.tcss",
+        "widgets/key_hints.tcss",
     ]
     BINDINGS: ClassVar[list[BindingType]] = commands.BINDINGS
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}

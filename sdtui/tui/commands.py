@@ -28,6 +28,11 @@ class Command(msgspec.Struct, frozen=True):
     fixed: bool = False
 
     @property
+    def brief(self) -> str:
+        """What it is called where there is little room."""
+        return self.short or self.title
+
+    @property
     def binding(self) -> Binding:
         """The command as a binding that no editor swallows."""
         return self.binding_for(self.keys)
@@ -61,7 +66,7 @@ COMMANDS: tuple[Command, ...] = (
         "ctrl+t",
         "stop",
         "stop",
-        "Stop the running picture; when there is none, the conversion",
+        "Stop the running picture, or else the conversion",
         shown="always",
         fixed=True,
     ),

@@ -35,7 +35,7 @@ LABEL, COLUMN = 16, 24
 class Compare(ClosesOnce[None]):
     """One of the two is the chosen one. Shown one at a time, in one place, they blink into each other."""
 
-    CSS_PATH: ClassVar[list[str]] = ["compare.tcss", "../widgets/key_hints.tcss"]  # type: ignore[assignment]
+    CSS_PATH = "compare.tcss"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "choose(0)", "choose the left one", id="compare.left"),

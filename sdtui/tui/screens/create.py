@@ -16,11 +16,12 @@ from textual.widgets import OptionList, Static, TextArea
 
 from sdtui.request import GenerationRequest
 from sdtui.terminal.capabilities import ColourDepth
+from sdtui.tui.commands import COMMANDS
 from sdtui.tui.draft import Draft
 from sdtui.tui.session import Session
 from sdtui.tui.widgets.canvas import Canvas
 from sdtui.tui.widgets.header import Header
-from sdtui.tui.widgets.key_line import KeyLine
+from sdtui.tui.widgets.key_hints import KeyHints
 from sdtui.tui.widgets.library import Library, Model
 from sdtui.tui.widgets.memory import MemoryGauge
 from sdtui.tui.widgets.progress_line import ProgressLine, Standing
@@ -36,7 +37,35 @@ if TYPE_CHECKING:
 DRAWERS = ("library", "queue", "negative", "recent")
 PARTS = ("prompt", "negative", "request", "library", "queue", "recent")
 WIDE = (110, 34)
+VAST = 180
+"""Columns from which the panes beside the picture have more of them: it is as high as it can be."""
 SMALLEST = (60, 16)
+SHOWN = [command for command in COMMANDS if command.shown != "never"]
+HINTS = (
+    {command.id: command.title for command in SHOWN},
+    {command.id: command.brief for command in SHOWN},
+    {command.id: command.brief for command in SHOWN if command.shown == "always"},
+)
+"""What the last line says of the keys, in more words and in fewer."""
+IN_PARTS = {
+    "request": {
+        "request.less": "less",
+        "request.more": "more",
+        "request.lock": "lock the seed",
+        "request.clear": "usual value",
+        "request.undo": "undo",
+    },
+    "library": {"library.details": "details"},
+    "queue": {"queue.remove": "take it out"},
+    "recent": {
+        "recent.take": "take it",
+        "recent.compare": "compare",
+        "recent.start-from": "start from it",
+        "recent.vary": "X/Y sheet",
+    },
+}
+"""The keys of a part while the cursor is in it."""
+BACK = {"generate": "generate", "close": "back to the prompt"}
 
 
 class Create(Screen[None]):
@@ -76,7 +105,7 @@ class Create(Screen[None]):
             walks=True,
             vocabulary=self._session.words,
         )
-        yield KeyLine()
+        yield KeyHints(*HINTS)
 
     async def furnish(self) -> None:
         """Bring in the panes that no key needs at once: they would delay the first frame."""
@@ -94,7 +123,7 @@ class Create(Screen[None]):
                     vocabulary=self._session.negative_words,
                 ),
                 RecentStrip(self.depth, id="recent"),
-                before=self.query_one(KeyLine),
+                before=self.query_one(KeyHints),
             )
 
     @property
@@ -211,7 +240,8 @@ class Create(Screen[None]):
 
     def places(self) -> dict[str, Offset]:
         """Where the parts in sight begin."""
-        return {name: self.part(name).region.offset for name in PARTS if self.part(name).region.area}
+        parts = {name: self.query_one(f"#{name}") for name in PARTS}
+        return {name: part.content_region.offset for name, part in parts.items() if part.region.area}
 
     def open(self, name: str) -> None:
         """Go to a part; where it is a drawer, open it."""
@@ -227,6 +257,13 @@ class Create(Screen[None]):
         self._prompt.focus()
         self.post_message(self.Edited())
 
+    @on(events.DescendantFocus)
+    def _enter(self, event: events.DescendantFocus) -> None:
+        """Tell the keys of the part that the cursor is in."""
+        names = {widget.id for widget in event.widget.ancestors_with_self}
+        part = next((IN_PARTS[name] for name in PARTS if name in names and name in IN_PARTS), None)
+        self.query_one(KeyHints).forms = ({**part, **BACK},) if part else HINTS
+
     def close_drawers(self) -> None:
         """Shut every drawer, wherever the cursor is."""
         self.remove_class(*(f"-{name}" for name in DRAWERS))
@@ -239,6 +276,7 @@ class Create(Screen[None]):
         wide = size.width >= WIDE[0] and size.height >= WIDE[1]
         tiny = size.width < SMALLEST[0] or size.height < SMALLEST[1]
         self.set_class(wide, "-wide")
+        self.set_class(wide and size.width >= VAST, "-vast")
         self.set_class(tiny, "-tiny")
         self.set_class(not wide and not tiny, "-compact")
 

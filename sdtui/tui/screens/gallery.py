@@ -40,8 +40,11 @@ HINTS = {
     "gallery.favourites": "only favourites",
     "gallery.vary": "X/Y sheet",
     "gallery.start-from": "start from it",
-    "gallery.close": "close",
+    "gallery.close": "back",
 }
+
+
+OF_A_PICTURE = frozenset({"take", "open", "favour", "compare", "vary", "start_from", "delete"})
 
 
 class Gallery(ClosesOnce[None]):
@@ -54,7 +57,6 @@ class Gallery(ClosesOnce[None]):
     CSS_PATH: ClassVar[list[str]] = [  # type: ignore[assignment]
         "gallery.tcss",
         "../widgets/picture_grid.tcss",
-        "../widgets/key_hints.tcss",
     ]
     AUTO_FOCUS = "PictureGrid"
 
@@ -121,7 +123,8 @@ class Gallery(ClosesOnce[None]):
     @on(messages.PicturesFound)
     def _list(self, event: messages.PicturesFound) -> None:
         if event.search == self._search:
-            self._grid.list(event.identities)
+            self._grid.list(event.identities, self._nothing())
+            self.refresh_bindings()
 
     @on(messages.PicturesRead)
     def _read(self, event: messages.PicturesRead) -> None:
@@ -178,7 +181,7 @@ class Gallery(ClosesOnce[None]):
 
     def _title(self) -> None:
         count = len(self._grid.identities)
-        place = f"{self._grid.index + 1} of {count}" if count else self._nothing()
+        place = f"{self._grid.index + 1} of {count}" if count else "none"
         facts = [place, f"by {self._search.order}" if self._search.order in ("prompt", "model") else ""]
         facts += [f"{self._search.order} first" if self._search.order in ("newest", "oldest") else ""]
         facts += ["♥ only" if self._search.favourites else ""]
@@ -191,9 +194,20 @@ class Gallery(ClosesOnce[None]):
         self.query_one("#gallery-title", Static).update(line)
 
     def _nothing(self) -> str:
-        if self._search.text or self._search.favourites:
-            return "nothing found: other words find more"
-        return "no picture yet: ctrl+g makes one"
+        """Why there is no picture, and what to do."""
+        if self._search.text:
+            return f"nothing found for “{self._search.text}”: other words find more, escape shows all"
+        if self._search.favourites:
+            return "no favourite yet: v shows all pictures, f makes one a favourite"
+        return "no picture yet: escape, and ctrl+g makes one"
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What is done with a picture has no use where there is none."""
+        if action in OF_A_PICTURE and self.is_mounted and not self._grid.identities:
+            return None
+        if action == "undo" and not self._deleted:
+            return None
+        return super().check_action(action, parameters)
 
     def action_open(self) -> None:
         self.toggle_class("-open")
@@ -226,12 +240,15 @@ class Gallery(ClosesOnce[None]):
         if picture := self._grid.current:
             self._deleted.append(picture.id)
             self._shelf.trash(picture.id)
-            self._grid.list(tuple(each for each in self._grid.identities if each != picture.id))
+            kept = tuple(each for each in self._grid.identities if each != picture.id)
+            self._grid.list(kept, self._nothing())
+            self.refresh_bindings()
 
     def action_undo(self) -> None:
         if self._deleted:
             self._shelf.restore(self._deleted.pop())
             self._shelf.find(self._search)
+            self.refresh_bindings()
 
     # ---- which pictures ---------------------------------------------------------------------
 

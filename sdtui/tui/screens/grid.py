@@ -51,7 +51,7 @@ EXAMPLES = {
 class Grid(ClosesOnce[tuple[Axis, Axis] | None], ModalScreen[tuple[Axis, Axis] | None]):
     """Dismisses with the axes across and down; either may be :data:`~sdtui.tui.axes.NOTHING`."""
 
-    CSS_PATH: ClassVar[list[str]] = ["grid.tcss", "../widgets/key_hints.tcss"]  # type: ignore[assignment]
+    CSS_PATH = "grid.tcss"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,ctrl+s", "start", "make the pictures and their sheet", id="grid.start", priority=True),

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 HINTS = {
     "mask.pen": "pen",
+    "mask.keep": "use it",
     "mask.eraser": "eraser",
     "mask.wider": "wider",
     "mask.narrower": "narrower",
+    "mask.undo": "undo",
     "mask.invert": "invert",
     "mask.clear": "clear",
-    "mask.undo": "undo",
-    "mask.keep": "use it",
     "mask.close": "leave it",
 }
 
@@ -44,7 +44,7 @@ class MaskScreen(ClosesOnce[Path | None]):
     ``image`` is the path of the source, ``mask`` of the mask that it has so far.
     """
 
-    CSS_PATH: ClassVar[list[str]] = ["mask.tcss", "../widgets/key_hints.tcss"]  # type: ignore[assignment]
+    CSS_PATH = "mask.tcss"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "keep", "use this mask", id="mask.keep"),
