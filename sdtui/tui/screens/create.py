@@ -56,7 +56,12 @@ IN_PARTS = {
         "request.undo": "undo",
     },
     "library": {"library.details": "details"},
-    "queue": {"queue.remove": "take it out"},
+    "queue": {
+        "queue.remove": "take it out",
+        "queue.first": "next",
+        "queue.up": "earlier",
+        "queue.down": "later",
+    },
     "recent": {
         "recent.take": "take it",
         "recent.compare": "compare",

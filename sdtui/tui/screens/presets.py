@@ -12,13 +12,13 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
-from textual.widgets.option_list import Option
 
 from sdtui.tui.figures import shortened
 from sdtui.tui.presets import Preset
 from sdtui.tui.request_rows import label, value
 from sdtui.tui.screens.closing import ClosesOnce
 from sdtui.tui.widgets.key_hints import KeyHints
+from sdtui.tui.widgets.lines import fill
 
 NAME = 20
 HINTS = {
@@ -33,7 +33,7 @@ HINTS = {
 class Presets(ClosesOnce[Preset | None], ModalScreen[Preset | None]):
     """Dismisses with the preset to use. ``changed`` hears of every change of the presets."""
 
-    CSS_PATH: ClassVar[list[str]] = ["presets.tcss", "../widgets/key_hints.tcss"]  # type: ignore[assignment]
+    CSS_PATH = "presets.tcss"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "take", "use the settings of this one", id="presets.take", priority=True),
@@ -70,23 +70,29 @@ class Presets(ClosesOnce[Preset | None], ModalScreen[Preset | None]):
             yield OptionList(compact=True)
             yield KeyHints(HINTS)
 
-    def on_mount(self) -> None:
-        self._list()
-
     # ---- the list ---------------------------------------------------------------------------
 
     @on(Input.Changed)
     def _list(self) -> None:
         typed = self._typed
         self._listed = sorted(name for name in self._presets if typed.lower() in name.lower())
-        options = self.query_one(OptionList)
-        options.clear_options()
-        options.add_options(Option(self._line(name)) for name in self._listed)
-        if self._listed:
-            options.highlighted = self._listed.index(typed) if typed in self._listed else 0
-        else:
-            hint = "no preset of that name: ctrl+s keeps the settings under it" if typed else "no preset yet"
-            options.add_option(Option(Content.styled(hint, "$foreground-muted"), disabled=True))
+        chosen = self._listed.index(typed) if typed in self._listed else 0
+        self._fill(chosen)
+
+    def _fill(self, chosen: int) -> None:
+        nothing = (
+            "no preset of that name: ctrl+s keeps the settings under it"
+            if self._typed
+            else "no preset yet: a name, and ctrl+s keeps the present settings under it"
+        )
+        fill(self.query_one(OptionList), [*map(self._line, self._listed)], chosen, nothing)
+
+    def on_mount(self) -> None:
+        self._list()
+
+    def on_resize(self) -> None:
+        """The lines are as long as there is room for."""
+        self.call_after_refresh(lambda: self._fill(self.query_one(OptionList).highlighted or 0))
 
     @property
     def _typed(self) -> str:

@@ -12,9 +12,9 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
 
 from sdtui.tui.figures import shortened, size_on_disk
+from sdtui.tui.widgets.lines import fill
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -75,17 +75,15 @@ class Library(Vertical):
 
     def _list(self) -> None:
         options = self.query_one(OptionList)
-        highlighted = options.highlighted or 0
-        options.clear_options()
-        options.add_options(Option(self._line(model)) for model in self.models)
-        options.add_option(Option(Content.styled("  + convert a model…", "$foreground-muted")))
-        options.highlighted = min(highlighted, len(self.models))
+        more = Content.styled("  + convert a model…", "$foreground-muted")
+        fill(options, [*map(self._line, self.models), more], options.highlighted or 0)
 
     def _line(self, model: Model) -> Content:
         mark = "▸" if model.reference == self.current else " "
         size = size_on_disk(model.size)
         columns = max(8, self.query_one(OptionList).size.width - len(size) - 3)
-        title = shortened(model.title, columns)
+        # Titles cut off at their ends look alike; what requests call a model never does.
+        title = model.title if len(model.title) <= columns else shortened(model.reference, columns)
         return Content.assemble((f"{mark} ", "$accent"), f"{title:<{columns}} ", (size, "$foreground-muted"))
 
     def action_details(self) -> None:

@@ -19,9 +19,7 @@ from sdtui.engine.protocol import Conversion, Job, Way
 from sdtui.tui.converting import advance_of
 from sdtui.tui.engine_view import EngineView
 from sdtui.tui.figures import shortened
-from sdtui.tui.widgets.key_hints import KeyHints
-
-HINTS = {"queue.remove": "drop", "queue.first": "next", "queue.up": "up", "queue.down": "down"}
+from sdtui.tui.widgets.lines import fill
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -75,7 +73,6 @@ class Queue(Vertical):
     def compose(self) -> ComposeResult:
         yield Static(self._title(), classes="title")
         yield OptionList(id="jobs", compact=True)
-        yield KeyHints(HINTS)
 
     def show(self, engine: EngineView) -> None:
         """List the engine's jobs."""
@@ -93,25 +90,14 @@ class Queue(Vertical):
             return
         self._list()
 
-    def on_descendant_focus(self) -> None:
-        self.query_one(KeyHints).display = True
-
-    def on_descendant_blur(self) -> None:
-        self.query_one(KeyHints).display = False
-
     def on_resize(self) -> None:
         self._list()
 
     def _list(self) -> None:
         options = self.query_one(OptionList)
-        place, current = options.highlighted or 0, self._current
-        options.clear_options()
-        options.add_options(Option(self._line(entry), id=entry.job) for entry in self.entries)
         names = [entry.job for entry in self.entries]
-        if current in names:
-            options.highlighted = names.index(current)
-        else:
-            options.highlighted = min(place, len(names) - 1) if names else None
+        place = names.index(current) if (current := self._current) in names else options.highlighted or 0
+        fill(options, [Option(self._line(entry), id=entry.job) for entry in self.entries], place)
 
     @property
     def _current(self) -> str | None:
