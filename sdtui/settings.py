@@ -143,20 +143,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     :class:`~sdtui.request.RequestError` when a value is out of range.
     """
 
-    model: Annotated[str | None, Meta(description="of a new request; empty for the built-in starter")] = None
-    steps: Annotated[int, Meta(description="of a new request")] = 20
-    guidance_scale: Annotated[float, Meta(description="of a new request")] = 7.5
-    scheduler: Annotated[Scheduler, Meta(description="of a new request")] = "dpm++2m"
+    model: Annotated[str | None, Meta(description="of new requests; empty is the built-in starter")] = None
+    steps: Annotated[int, Meta(description="a new request starts with as many")] = 20
+    guidance_scale: Annotated[float, Meta(description="how closely a new request is followed")] = 7.5
+    scheduler: Annotated[Scheduler, Meta(description="what takes the noise away, step by step")] = "dpm++2m"
     rng: Annotated[RandomSource, Meta(description="whose random numbers a new request starts from")] = "torch"
     compute_units: Annotated[ComputeUnits, Meta(description="what runs the networks on a Mac")] = "all"
-    precision: Annotated[Precision, Meta(description="of the portable runtime")] = "auto"
-    negative_prompt: Annotated[str, Meta(description="of a new request")] = ""
+    precision: Annotated[Precision, Meta(description="what the portable runtime computes in")] = "auto"
+    negative_prompt: Annotated[str, Meta(description="what a new request should not show")] = ""
     theme: Annotated[str, Meta(description="the studio's colours; the palette shows them all")] = "sdtui"
     terminal_images: Annotated[TerminalImages, Meta(description="how the terminal shows pictures")] = "auto"
-    unload_minutes: Annotated[float, Meta(description="an idle engine forgets the model then")] = 10.0
-    engine_idle_minutes: Annotated[float, Meta(description="how long an idle engine stays")] = 30.0
+    unload_minutes: Annotated[float, Meta(description="until an idle engine forgets the model")] = 10.0
+    engine_idle_minutes: Annotated[float, Meta(description="until an idle engine ends")] = 30.0
     trash_days: Annotated[float, Meta(description="how long deleted pictures stay in the trash")] = 30.0
-    compiled_cache_gigabytes: Annotated[float, Meta(description="what they may take on a Mac's disk")] = 30.0
+    compiled_cache_gigabytes: Annotated[float, Meta(description="for compiled networks on a Mac")] = 30.0
     keymap: Annotated[dict[str, str], Meta(description="other keys, by the ids that help shows")] = {}
     low_memory: Annotated[bool, Meta(description="one network in memory at a time")] = False
 

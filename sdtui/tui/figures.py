@@ -10,8 +10,10 @@ TOP_LEVEL = 4
 
 
 def gigabytes(count: int) -> str:
-    """Bytes in units of 2^30, four characters: `` 2.1``, ``  24``."""
+    """Bytes in units of 2^30, four characters: `` 2.1``, ``  24``; ``0.02`` of what is small."""
     amount = count / 2**30
+    if 0 < amount < 0.095:
+        return f"{amount:4.2f}"
     return f"{amount:4.1f}" if amount < 100 else f"{amount:4.0f}"
 
 

@@ -30,7 +30,7 @@ def recall(studio: Studio) -> None:
         if request:
             studio.create.take(request)
 
-    studio.push_screen(Recall(studio.reader.search), chosen)
+    studio.push_screen(Recall(studio.reader.search, studio.session.draft), chosen)
 
 
 def convert(studio: Studio) -> None:
@@ -237,7 +237,7 @@ def jump(studio: Studio) -> None:
         if part:
             studio.create.open(part)
 
-    studio.push_screen(Jump(studio.create.places()), chosen)
+    studio.push_screen(Jump(studio.create.places), chosen)
 
 
 def fulfil(studio: Studio, wish: wishes.Wish) -> None:

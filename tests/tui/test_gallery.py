@@ -166,7 +166,7 @@ async def test_a_picture_whose_file_is_gone_is_said_and_can_be_taken() -> None:
 async def test_an_empty_gallery_says_what_to_do() -> None:
     async with opened(80, 24) as studio:
         await open_gallery(studio, 0)
-        await studio.shows("no picture yet: ctrl+g makes one")
+        await studio.shows("no picture yet: escape, and ctrl+g makes one")
         await studio.press("enter", "delete", "f", "space", "escape", "escape")
         await studio.until(lambda: isinstance(studio.app.screen, Create))
 

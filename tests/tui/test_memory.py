@@ -45,9 +45,9 @@ def test_a_full_machine_is_told_and_unloading_offered() -> None:
     assert "weights  1.0" in gauge(2)
     assert "full" not in gauge(2)
     assert "alt+u" not in gauge(2)
-    assert "19.0/24  79% full" in gauge(2, machine=19)
-    assert "21.0/24  88% full !" in gauge(2, machine=21)
-    assert "alt+u unloads the model: 2.0 less" in gauge(2, machine=21)
+    assert "19.0/24 79% full" in gauge(2, machine=19)
+    assert "21.0/24 88% full!" in gauge(2, machine=21)
+    assert "alt+u unloads: 2.0 less" in gauge(2, machine=21)
     assert "unloads" not in gauge(2, machine=21, key="")
 
 

@@ -200,7 +200,7 @@ async def test_help_lists_every_bound_command_with_its_real_keys() -> None:
     async with opened(160, 60) as studio:
         await studio.press("f1")
         await studio.until(lambda: isinstance(studio.app.screen, Help))
-        text = str(studio.app.screen.query_one(Static).render())
+        text = str(studio.app.screen.query_one("#keys", Static).render())
         for command in COMMANDS:
             if command.keys:
                 assert command.meaning in text

@@ -101,7 +101,7 @@ async def test_a_models_details_are_one_key_from_the_library() -> None:
         await studio.press("ctrl+l", "i")
         await studio.until(lambda: isinstance(studio.app.screen, ModelDetails))
         await studio.shows("family           sd", "64 × 64", "unet")
-        assert "sha" not in str(studio.app.screen.query_one(Static).render())
+        assert "sha" not in str(studio.app.screen.query_one("#facts", Static).render())
         await studio.press("escape")
         assert isinstance(studio.app.screen, Create)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from textwrap import wrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -16,18 +17,21 @@ from textual.widgets import Static
 from sdtui.tui.commands import COMMANDS
 from sdtui.tui.key_catalogue import PARTS, in_force
 from sdtui.tui.screens.closing import ClosesOnce
+from sdtui.tui.widgets.key_hints import KeyHints
 
 WRITING = (
-    ("up", "at the top: the prompt before this one", ""),
-    ("down", "at the bottom: the prompt after it", ""),
-    ("right", "at the end: take the suggestion", ""),
-    ("^z / ^y", "undo, redo", ""),
+    ("↑", "at the top: the prompt before this one", ""),
+    ("↓", "at the bottom: the prompt after it", ""),
+    ("→", "at the end: take the suggestion", ""),
+    ("^→", "take a word of it", ""),
+    ("^z  ^y", "undo, redo", ""),
 )
 WIDE = 112
 """Columns of a terminal in which the ids have room beside the rest."""
 KEYS = 22
-MEANING = 58
-"""Columns that the keys take, and what they do."""
+MEANING = 59
+NARROW = 48
+"""Columns that the keys take, and what they do, where there is room for ids and in 80 columns."""
 
 
 class Help(ClosesOnce[None], ModalScreen[None]):
@@ -36,6 +40,8 @@ class Help(ClosesOnce[None], ModalScreen[None]):
     CSS_PATH = "help.tcss"
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("pagedown,space", "page(1)", "further down", id="help.down", show=False),
+        Binding("pageup,b", "page(-1)", "up again", id="help.up", show=False),
         Binding("escape,f1,q", "dismiss", "close", id="help.close", show=False),
     ]
 
@@ -44,8 +50,10 @@ class Help(ClosesOnce[None], ModalScreen[None]):
         self._keymap = keymap
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="help"):
-            yield Static(self._content())
+        with Vertical(id="help"):
+            with VerticalScroll():
+                yield Static(self._content(), id="keys")
+            yield KeyHints({"help.down": "further down", "help.up": "up again", "help.close": "close"})
 
     def _content(self) -> Content:
         with_ids = self.app.size.width >= WIDE
@@ -65,11 +73,14 @@ class Help(ClosesOnce[None], ModalScreen[None]):
                 with_ids,
             )
         lines += _section("In the palette only, until the keymap gives them keys", others, with_ids)
-        lines.append(Content.styled("escape closes this", "$foreground-muted"))
-        return Content("\n").join(lines)
+        return Content("\n").join(lines[:-1])
 
     def on_resize(self) -> None:
-        self.query_one(Static).update(self._content())
+        self.query_one("#keys", Static).update(self._content())
+
+    def action_page(self, by: int) -> None:
+        scroll = self.query_one(VerticalScroll)
+        scroll.scroll_relative(y=by * (scroll.size.height - 1), animate=False)
 
     def _keys(self, binding: Binding) -> str:
         each = (replace(binding, key=key.strip(), key_display=None) for key in binding.key.split(","))
@@ -83,10 +94,18 @@ def _section(title: str, rows: Iterable[tuple[str, str, str]], with_ids: bool) -
         *(
             Content.assemble(
                 (f"  {keys:<{KEYS}}", "bold"),
-                (f"{meaning:<{MEANING}}  " if with_ids else meaning, "$foreground-muted"),
+                (f"{words:<{MEANING}}  " if with_ids else words, "$foreground-muted"),
                 (id if with_ids else "", "$foreground-disabled"),
             )
-            for keys, meaning, id in rows
+            for keys, words, id in _lines(rows, with_ids)
         ),
         Content(""),
     ]
+
+
+def _lines(rows: Iterable[tuple[str, str, str]], with_ids: bool) -> Iterator[tuple[str, str, str]]:
+    """Rows of which no meaning is longer than its column: what is, goes on in a row of its own."""
+    for keys, meaning, id in rows:
+        first, *further = wrap(meaning, MEANING if with_ids else NARROW)
+        yield keys, first, id
+        yield from (("", each, "") for each in further)

@@ -26,7 +26,7 @@ HINTS = {"log.copy": "copy its path", "log.start": "beginning", "log.end": "end"
 class Log(ClosesOnce[None]):
     """The end of the engine's log; what is added while it is open appears."""
 
-    CSS_PATH: ClassVar[list[str]] = ["log.tcss", "../widgets/key_hints.tcss"]  # type: ignore[assignment]
+    CSS_PATH = "log.tcss"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("home", "start", "the beginning", id="log.start"),
@@ -50,7 +50,9 @@ class Log(ClosesOnce[None]):
         yield KeyHints(HINTS)
 
     def on_mount(self) -> None:
-        self.query_one("#log").focus()
+        log = self.query_one("#log")
+        log.anchor()  # it stays at its end, unless somebody scrolls up
+        log.focus()
         self.set_interval(LOOK_SECONDS, self._look)
         self.call_later(self._look)
 
@@ -58,10 +60,7 @@ class Log(ClosesOnce[None]):
         size, text = await asyncio.to_thread(tail, self._file)
         if size != self._read:
             self._read = size
-            at_end = self.query_one("#log").is_vertical_scroll_end
             self.query_one("#log-text", Static).update(Content(text or "nothing has been written yet"))
-            if at_end:
-                self.call_after_refresh(self.action_end)
 
     def action_start(self) -> None:
         self.query_one("#log").scroll_home(animate=False)

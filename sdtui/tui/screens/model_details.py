@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -16,6 +16,7 @@ from sdtui.errors import SdtuiError
 from sdtui.tui import disk
 from sdtui.tui.screens.closing import ClosesOnce
 from sdtui.tui.session import failure_line
+from sdtui.tui.widgets.key_hints import KeyHints
 
 LABEL = 16
 
@@ -34,8 +35,11 @@ class ModelDetails(ClosesOnce[None], ModalScreen[None]):
         self._reference = reference
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="model"):
-            yield Static("looking at it…")
+        with Vertical(id="model"):
+            yield Static("MODEL", classes="title")
+            with VerticalScroll():
+                yield Static("looking at it…", id="facts")
+            yield KeyHints({"model.close": "close"})
 
     async def on_mount(self) -> None:
         self.run_worker(self._read())
@@ -49,4 +53,4 @@ class ModelDetails(ClosesOnce[None], ModalScreen[None]):
             content = Content("\n").join(
                 Content.assemble((f"{name:<{LABEL}} ", "$foreground-muted"), text) for name, text in facts
             )
-        self.query_one(Static).update(content)
+        self.query_one("#facts", Static).update(content)

@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Input, Static
@@ -32,16 +33,23 @@ HINTS = {
 }
 
 
+WIDE = 110
+"""Columns in which each row has room to say what it is about; the current one always says it."""
+KINDS = {str: "text", int: "whole number", float: "number"}
+
+
 class Row(msgspec.Struct, frozen=True):
     """A field of the settings: what may stand in it, and what it is about.
 
-    ``values`` are the only ones possible, where there are a few. ``optional`` ones may be empty.
+    ``values`` are the only ones possible, where there are a few. ``optional`` ones may be empty. ``kind``
+    is what people call its type.
     """
 
     name: str
     about: str
     values: tuple[str, ...]
     optional: bool
+    kind: str
 
 
 def rows() -> Iterator[Row]:
@@ -55,17 +63,17 @@ def rows() -> Iterator[Row]:
         optional = NoneType in parts
         kind = next(part for part in parts if part is not NoneType)
         if get_origin(kind) is Literal:
-            yield Row(name, about, get_args(kind), optional)
+            yield Row(name, about, get_args(kind), optional, KINDS[str])
         elif kind is bool:
-            yield Row(name, about, ("true", "false"), optional)
-        elif kind in (str, int, float):
-            yield Row(name, about, (), optional)
+            yield Row(name, about, ("true", "false"), optional, KINDS[str])
+        elif kind in KINDS:
+            yield Row(name, about, (), optional, KINDS[kind])
 
 
 class SettingsScreen(ClosesOnce[Settings | None], ModalScreen[Settings | None]):
     """Dismisses with the settings when they are saved."""
 
-    CSS_PATH: ClassVar[list[str]] = ["settings.tcss", "../widgets/key_hints.tcss"]  # type: ignore[assignment]
+    CSS_PATH = "settings.tcss"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "save", "save", id="settings.save", priority=True),
@@ -89,7 +97,7 @@ class SettingsScreen(ClosesOnce[Settings | None], ModalScreen[Settings | None]):
                         yield Static(row.name.replace("_", " "), classes="label")
                         yield self._editor(row)
                         yield Static(row.about, classes="about")
-            yield Static(self._keys(), id="settings-outcome")
+            yield Static(id="settings-outcome")
             yield KeyHints(HINTS)
 
     def _editor(self, row: Row) -> Widget:
@@ -101,13 +109,21 @@ class SettingsScreen(ClosesOnce[Settings | None], ModalScreen[Settings | None]):
 
     def on_mount(self) -> None:
         self.query_one(f"#{self._rows[0].name}").focus()
+        self._look()
 
-    def _keys(self) -> Content:
+    def on_resize(self, event: Resize) -> None:
+        self.set_class(event.size.width < WIDE, "-narrow")
+
+    def _told(self) -> Content:
+        """What the row is about that the cursor is in, and the person's own keys."""
+        focused = self.focused.id if self.focused else None
+        about = next((row.about for row in self._rows if row.name == focused), "")
         keymap = "   ".join(f"{id} {keys}" for id, keys in self._settings.keymap.items())
-        return Content.styled(
-            f"own keys: {keymap}" if keymap else "own keys: [keymap] in that file, such as recall = 'ctrl+e'",
-            "$foreground-muted",
-        )
+        keys = keymap or "[keymap] in that file, such as recall = 'ctrl+e'"
+        return Content.assemble(about, "\n", (f"own keys: {keys}", "$foreground-muted"))
+
+    def on_descendant_focus(self) -> None:
+        self._look()
 
     def _written(self) -> Settings:
         """The settings as they stand. Raises :class:`SdtuiError`, :class:`msgspec.ValidationError`."""
@@ -127,13 +143,21 @@ class SettingsScreen(ClosesOnce[Settings | None], ModalScreen[Settings | None]):
         except (SdtuiError, msgspec.ValidationError) as error:
             self._complain(error)
         else:
-            self.query_one("#settings-outcome", Static).update(self._keys())
+            self.query_one("#settings-outcome", Static).update(self._told())
 
     def _complain(self, error: SdtuiError | msgspec.ValidationError) -> None:
-        line = failure_line(error) if isinstance(error, SdtuiError) else str(error)
+        line = failure_line(error) if isinstance(error, SdtuiError) else self._wanted(error)
         self.query_one("#settings-outcome", Static).update(
-            Content.assemble(("✗ ", "bold $error"), line.replace(" - at `$.", " — ").rstrip("`"))
+            Content.assemble(("✗ ", "bold $error"), line, "\n")
         )
+
+    def _wanted(self, error: msgspec.ValidationError) -> str:
+        """``what — why`` of a value that is of another kind than its row's."""
+        name = str(error).rpartition("$.")[2].rstrip("`")
+        for row in self._rows:
+            if row.name == name:
+                return f"{name.replace('_', ' ')} is not valid — it is no {row.kind}"
+        return str(error)
 
     def action_save(self) -> None:
         # The key overtakes the letters before it, which wait in their row's own queue.

@@ -41,9 +41,7 @@ class MemoryGauge(Widget):
             lines.append(self._next(memory, self.forecast))
         if self.unload_key and verdict(memory.machine / max(1, memory.machine_total)) != "fits":
             freed = gigabytes(memory.engine).strip()
-            lines.append(
-                Content.assemble((self.unload_key, "bold $accent"), f" unloads the model: {freed} less")
-            )
+            lines.append(Content.assemble((self.unload_key, "bold $accent"), f" unloads: {freed} less"))
         return Content("\n").join(lines)
 
     def _line(self, label: str, count: int, other: str, figure: str) -> Content:
@@ -61,9 +59,9 @@ class MemoryGauge(Widget):
             case "fits":
                 return self._line("machine", memory.machine, "of", whole)
             case "tight":
-                warning = (f"  {used:.0%} full", "bold $accent")
+                warning = (f" {used:.0%} full", "bold $accent")
             case "too much":
-                warning = (f"  {used:.0%} full !", "bold $error")
+                warning = (f" {used:.0%} full!", "bold $error")
         return Content.assemble(
             (f"{'machine':<{LABEL}}", "$foreground-muted"), gigabytes(memory.machine), f"/{whole}", warning
         )

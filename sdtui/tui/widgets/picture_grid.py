@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 COLUMNS, ROWS = 16, 8
 """A thumbnail's cells; a line of words stands under it."""
-ACROSS, DOWN = COLUMNS + 2, ROWS + 1
-"""From one picture to the next."""
+ACROSS, DOWN = COLUMNS + 2, ROWS + 2
+"""From one picture to the next, words and a space between them."""
 FAVOURITE, MARKED, CURRENT = "♥", "=", "▸"
 
 
@@ -64,6 +64,7 @@ class PictureGrid(Widget, can_focus=True):
         self._top = 0
         self._marked: int | None = None
         self._asked: tuple[int, ...] = ()
+        self._nothing = ""
 
     # ---- what there is ----------------------------------------------------------------------
 
@@ -82,8 +83,12 @@ class PictureGrid(Widget, can_focus=True):
         """The current picture; None where there is none, and while it is being read."""
         return self._pictures.get(self._identities[self._index]) if self._identities else None
 
-    def list(self, identities: tuple[int, ...]) -> None:
-        """Show these; the current picture stays the current one where it is among them."""
+    def list(self, identities: tuple[int, ...], nothing: str) -> None:
+        """Show these; the current picture stays the current one where it is among them.
+
+        ``nothing`` says why there are none.
+        """
+        self._nothing = nothing
         before = self._identities[self._index] if self._identities else None
         self._identities = identities
         found = identities.index(before) if before in identities else min(self._index, len(identities) - 1)
@@ -112,7 +117,7 @@ class PictureGrid(Widget, can_focus=True):
 
     @property
     def _down(self) -> int:
-        return max(1, (self.size.height + 1) // DOWN)
+        return max(1, (self.size.height + DOWN - ROWS - 1) // DOWN)
 
     def _in_sight(self) -> tuple[int, ...]:
         first = self._top * self._across
@@ -167,6 +172,11 @@ class PictureGrid(Widget, can_focus=True):
     def render_line(self, y: int) -> Strip:
         ground = self.rich_style
         row, line = divmod(y, DOWN)
+        if not self._identities and y == self.size.height // 2:
+            words = self._nothing.center(self.size.width)
+            return Strip([Segment(words, self.get_component_rich_style("grid--words"))], len(words))
+        if row >= self._down or line > ROWS:
+            return Strip.blank(self.size.width, ground)
         parts: list[Segment] = []
         first = (self._top + row) * self._across
         for index in range(first, min(first + self._across, len(self._identities))):
