@@ -17,6 +17,10 @@ hypothesis.settings.register_profile("sdtui", deadline=None)  # a busy machine i
 hypothesis.settings.load_profile("sdtui")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--accept", action="store_true", help="write the snapshots of the screens anew")
+
+
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty ``SDTUI_HOME`` with a path short enough for a Unix socket in it."""
