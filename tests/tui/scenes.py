@@ -14,6 +14,8 @@ from sdtui.engine.protocol import Conversion, Failed, Failure, Finished, Gauge, 
 from sdtui.history import History, Origin, PictureRecord, Search
 from sdtui.request import GenerationRequest
 from sdtui.settings import Settings, places, save_settings
+from sdtui.terminal.capabilities import ColourDepth
+from sdtui.terminal.cells import Cell, Cells, fit
 from sdtui.tui import disk, messages
 from sdtui.tui.draft import Draft
 from sdtui.tui.reader import Reader
@@ -79,11 +81,20 @@ def fix_figures(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(disk, "models", lambda: MODELS)
     patch.setattr(disk, "model_facts", lambda _: FACTS)
     patch.setattr(Reader, "count_tokens", _count_words)
+    patch.setattr("sdtui.terminal.halfblock.half_blocks", _shades)
 
 
 def _count_words(reader: Reader, draft: Draft) -> None:
     words = len(draft.prompt.split())
     reader._deliver(messages.TokensCounted(words + 2 if words else 0, 77))
+
+
+def _shades(image: Image.Image, columns: int, rows: int, _: ColourDepth) -> Cells:
+    """A picture in four shades, to be read in a snapshot; how it is drawn has tests of its own."""
+    columns, rows = fit(image.width, image.height, columns, rows)
+    grey = image.convert("L").resize((columns, rows), Image.Resampling.NEAREST).tobytes()
+    cells = [Cell("░▒▓█"[level // 64], None, None) for level in grey]
+    return Cells(columns, rows, tuple(tuple(cells[row * columns :][:columns]) for row in range(rows)))
 
 
 # ---- what lies on disk -------------------------------------------------------------------------

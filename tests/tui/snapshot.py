@@ -30,8 +30,8 @@ COLOURS = {
 }
 """The theme's names of its colours, and ours; of two for one colour the last one counts."""
 PLAIN = "white"
-UNTOLD = (PLAIN, "line", "~ on ~")
-"""Styles that go without saying: a frame's, and those of a picture."""
+UNTOLD = (PLAIN, "line")
+"""Styles that go without saying: what is usual, and a frame's."""
 
 
 def written(app: App[None], home: Path) -> str:

@@ -113,6 +113,7 @@ class MaskPainter(Widget, can_focus=True):
         if self.down:
             self._remember()
             self._dab(*self._cursor, erase=self.erasing)
+        self.refresh()
         self.post_message(self.Painted())
 
     def action_eraser(self) -> None:
