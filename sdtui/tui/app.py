@@ -191,7 +191,7 @@ class Studio(App[None]):
         if self._showing is not None:
             self._showing.stop()
             self._showing = None
-        if not self._furnished:
+        if not (self._furnished and self.is_running):  # while the window closes its parts go one by one
             return
         session = self.session
         self.create.show(self.models)

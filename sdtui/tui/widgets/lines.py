@@ -9,7 +9,12 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 
-def fill(options: OptionList, lines: Sequence[Content | Option], highlighted: int = 0, nothing: str = "") -> None:
+def fill(
+    options: OptionList,
+    lines: Sequence[Content] | Sequence[Option],
+    highlighted: int = 0,
+    nothing: str = "",
+) -> None:
     """Have the list show these lines; ``nothing`` says why there is none."""
     options.clear_options()
     options.add_options(lines)

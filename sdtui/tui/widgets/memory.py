@@ -21,9 +21,14 @@ class MemoryGauge(Widget):
     """
 
     engine: reactive[EngineView] = reactive(EngineView)
-    weights: reactive[int | None] = reactive(None)
-    forecast: reactive[Forecast | None] = reactive(None)
-    unload_key: reactive[str] = reactive("")
+    weights: reactive[int | None] = reactive(None, layout=True)
+    forecast: reactive[Forecast | None] = reactive(None, layout=True)
+    unload_key: reactive[str] = reactive("", layout=True)
+
+    def watch_engine(self, before: EngineView, now: EngineView) -> None:
+        """A warning takes a line more; else a new figure moves nothing."""
+        if _warned(before.memory) != _warned(now.memory):
+            self.refresh(layout=True)
 
     def render(self) -> Content:
         lines = [Content.styled("MEMORY", "$foreground-muted")]
@@ -39,7 +44,7 @@ class MemoryGauge(Widget):
             lines.append(self._line("weights", self.weights, "", ""))
         if self.forecast is not None:
             lines.append(self._next(memory, self.forecast))
-        if self.unload_key and verdict(memory.machine / max(1, memory.machine_total)) != "fits":
+        if self.unload_key and _warned(memory):
             freed = gigabytes(memory.engine).strip()
             lines.append(Content.assemble((self.unload_key, "bold $accent"), f" unloads: {freed} less"))
         return Content("\n").join(lines)
@@ -78,3 +83,8 @@ class MemoryGauge(Widget):
             "   ",
             (words, colour),
         )
+
+
+def _warned(memory: Memory | None) -> bool:
+    """Whether the machine has little left."""
+    return memory is not None and verdict(memory.machine / max(1, memory.machine_total)) != "fits"
