@@ -1,7 +1,7 @@
 """``python -m sdtui.starter.curve``: how well it drew after how many steps, as data and as a picture.
 
-The weights that the unet stage kept on its way draw the evaluation's questions; the judge looks. A line
-through the last points, in the logarithm of the steps, shows what more of the same would give.
+The weights that the unet stage kept on its way draw the evaluation's questions; the judge looks. Dots show
+what more of the same would give: a logistic curve through the last points, in the logarithm of the steps.
 """
 
 from __future__ import annotations
@@ -93,19 +93,31 @@ def chart(points: list[Point], size: tuple[int, int] = (720, 400)) -> Image.Imag
         x, _ = at(number, 0.0)
         pen.text((x - 12, bottom + 8), f"{2**number}", fill=(90, 90, 90))
     pen.text((left, height - 16), "steps of 32 pictures", fill=(90, 90, 90))
+    ends: list[tuple[float, str]] = []
     for name, colour in _COLOURS.items():
         known = [(math.log2(point["step"]), point[name]) for point in points if name in point]
-        places = [at(*each) for each in known]
-        pen.line(places, fill=colour, width=2)
-        end = places[-1]
-        if len(known) >= 3:
-            slope, start = np.polyfit([x for x, _ in known[-3:]], [y for _, y in known[-3:]], 1)
-            for step in np.arange(known[-1][0], last, 0.2):
-                value = min(1.0, max(0.0, slope * step + start))
-                x, y = end = at(float(step), float(value))
-                pen.ellipse((x - 1, y - 1, x + 1, y + 1), fill=colour)
-        pen.text((right + 6, end[1] - 6), name, fill=colour)
+        pen.line([at(*each) for each in known], fill=colour, width=2)
+        value = known[-1][1]
+        for step, value in _continued(known, last):
+            x, y = at(step, value)
+            pen.ellipse((x - 1, y - 1, x + 1, y + 1), fill=colour)
+        ends.append((at(last, value)[1], name))
+    lowest = 0.0
+    for y, name in sorted(ends):
+        lowest = max(y - 6, lowest + 14)
+        pen.text((right + 6, lowest), name, fill=_COLOURS[name])
     return image
+
+
+def _continued(known: list[tuple[float, float]], last: float) -> list[tuple[float, float]]:
+    """Points of a logistic curve through the last three that are known, up to ``last``."""
+    if len(known) < 3:
+        return []
+    steps = np.array([step for step, _ in known[-3:]])
+    parts = np.clip([part for _, part in known[-3:]], 0.005, 0.995)
+    slope, start = np.polyfit(steps, np.log(parts / (1.0 - parts)), 1)
+    further = np.arange(known[-1][0], last, 0.2)
+    return [(float(step), float(1.0 / (1.0 + np.exp(-slope * step - start)))) for step in further]
 
 
 def main() -> None:
