@@ -110,3 +110,8 @@ def _schema(shapes: Shapes) -> list[dict[str, str]]:
         }
         for name, shape in shapes.items()
     ]
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below ``folder`` and what is in it."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
