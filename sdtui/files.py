@@ -8,7 +8,6 @@ import fcntl
 import itertools
 import os
 import re
-import secrets
 import shutil
 import stat
 import tempfile
@@ -66,7 +65,7 @@ def create_numbered(folder: Path, stem: str, ending: str, content: bytes) -> Pat
 @contextlib.contextmanager
 def _written(file: Path, content: bytes) -> Iterator[Path]:
     """``content`` on disk beside ``file`` under a temporary name, gone afterwards."""
-    temporary = file.with_name(f"{TEMPORARY}{secrets.token_hex(8)}.tmp")
+    temporary = file.with_name(f"{TEMPORARY}{os.urandom(8).hex()}.tmp")
     try:
         with temporary.open("xb") as stream:
             stream.write(content)

@@ -7,8 +7,8 @@ the PNG embeds it. Sending the same value again makes the same picture.
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Iterator
+from random import SystemRandom
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -181,7 +181,7 @@ class GenerationRequest(Choices, frozen=True, kw_only=True, forbid_unknown_field
 
     def seeded(self) -> GenerationRequest:
         """This request with a seed: its own, or one drawn from the system's randomness."""
-        return self if self.seed is not None else self.replace(seed=secrets.randbelow(SEED_LIMIT))
+        return self if self.seed is not None else self.replace(seed=SystemRandom().randrange(SEED_LIMIT))
 
     def replace(self, **changes: object) -> GenerationRequest:
         """A copy with some fields changed, validated again."""

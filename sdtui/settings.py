@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import re
 import tempfile
+import tomllib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 import platformdirs
-import tomlkit
 from msgspec import Meta
-from tomlkit.exceptions import ParseError, TOMLKitError
 
 from sdtui.errors import SdtuiError
 from sdtui.files import reason, write_atomically
 from sdtui.request import ComputeUnits, GenerationRequest, Precision, RandomSource, RequestError, Scheduler
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
 
 TerminalImages = Literal["auto", "kitty", "iterm2", "sixel", "halfblock", "none"]
 
@@ -127,6 +129,8 @@ def _short_enough(runtime: Path) -> Path:
     """``runtime``, or a stand-in in the temporary folder where its socket's address is too long."""
     if len(os.fsencode(runtime / "engine.sock")) <= SOCKET_PATH_LIMIT:
         return runtime
+    import hashlib
+
     digest = hashlib.sha256(os.fsencode(runtime)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"sdtui-{os.getuid()}-{digest}"
 
@@ -193,9 +197,9 @@ def load_settings() -> Settings:
     Raises :class:`SettingsError` naming the line or the field; the file is left as it is.
     """
     file = places().settings_file
-    document = _read_document(file)
+    found = _read(file)
     try:
-        return msgspec.convert(document.unwrap(), Settings)
+        return msgspec.convert(found, Settings)
     except RequestError as error:
         why = f"{error.field}: {error.why}"
     except msgspec.ValidationError as error:
@@ -209,6 +213,8 @@ def save_settings(settings: Settings) -> None:
     A value that equals its default and is not in the file is left out of it. Raises
     :class:`SettingsError` when the file on disk is broken or cannot be written.
     """
+    import tomlkit  # it keeps comments, and takes a tenth of a start to import
+
     file = places().settings_file
     document = _read_document(file)
     defaults = msgspec.to_builtins(Settings())
@@ -229,15 +235,25 @@ def save_settings(settings: Settings) -> None:
         ) from error
 
 
-def _read_document(file: Path) -> tomlkit.TOMLDocument:
+def _read(file: Path) -> dict[str, Any]:
+    """The file's tables. Raises :class:`SettingsError`."""
     try:
-        return tomlkit.parse(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return tomlkit.document()
-    except ParseError as error:
-        why = f"line {error.line}: {str(error).split(' at line ')[0]}"
-    except (TOMLKitError, UnicodeDecodeError) as error:
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        told = re.fullmatch(r"(.*) \(at (line \d+), column \d+\)", str(error), re.DOTALL)
+        why = f"{told[2]}: {told[1][:1].lower()}{told[1][1:]}" if told else str(error)
+    except UnicodeDecodeError as error:
         why = str(error)
     except OSError as error:
         why = reason(error)
     raise SettingsError(f"{file} cannot be read", why, "correct it, or move it away to start anew")
+
+
+def _read_document(file: Path) -> TOMLDocument:
+    """The file with its comments. Raises :class:`SettingsError`."""
+    import tomlkit
+
+    _read(file)
+    return tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+from random import SystemRandom
 
 import msgspec
 
@@ -38,11 +38,11 @@ class Draft(Choices, frozen=True, kw_only=True):
         """This draft with the seed that its next generation uses."""
         if self.seed_locked and self.seed is not None:
             return self
-        return self.replace(seed=secrets.randbelow(SEED_LIMIT))
+        return self.replace(seed=SystemRandom().randrange(SEED_LIMIT))
 
     def with_next_seed(self) -> Draft:
         """The seed after the last one, locked: a walk through seeds that can be walked again."""
-        seed = secrets.randbelow(SEED_LIMIT) if self.seed is None else (self.seed + 1) % SEED_LIMIT
+        seed = SystemRandom().randrange(SEED_LIMIT) if self.seed is None else (self.seed + 1) % SEED_LIMIT
         return self.replace(seed=seed, seed_locked=True)
 
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 import msgspec
 from textual.message import Message
 
-from sdtui.diffusion.prompt.chunks import tokenize
-from sdtui.diffusion.prompt.submission import foreseen
 from sdtui.errors import SdtuiError
 from sdtui.settings import load_settings, save_settings
 from sdtui.tui import disk, messages
@@ -81,9 +79,13 @@ class Reader:
 
     def presets(self) -> None:
         """Answers PresetsRead."""
-        from sdtui.tui.presets import load_presets
 
-        self._background.do(lambda: self._deliver(messages.PresetsRead(load_presets())))
+        def read() -> None:
+            from sdtui.tui.presets import load_presets
+
+            self._deliver(messages.PresetsRead(load_presets()))
+
+        self._background.do(read)
 
     def save_presets(self, presets: Mapping[str, Preset]) -> None:
         """Write the presets."""
@@ -108,6 +110,9 @@ class Reader:
                 self._deliver(counted())
 
         def counted() -> messages.TokensCounted:
+            from sdtui.diffusion.prompt.chunks import tokenize
+            from sdtui.diffusion.prompt.submission import foreseen
+
             if self._tokenizer is None or self._tokenizer[0] != draft.model:
                 self._tokenizer = draft.model, disk.tokenizer(draft.model)
             tokens = tokenize(foreseen(draft.prompt, draft.seed or 0), self._tokenizer[1])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from typing import Literal, TypeVar
 
 import msgspec
 
 from sdtui.conversion import ConversionReport, ConversionRequest
 from sdtui.diffusion.events import Preview, Step
-from sdtui.diffusion.prompt.submission import pictures
 from sdtui.engine.protocol import (
     Cancel,
     Cancelled,
@@ -153,6 +152,8 @@ class Session:
         return self._generate(self.draft.with_next_seed())
 
     def _generate(self, draft: Draft) -> list[Submit]:
+        from sdtui.diffusion.prompt.submission import pictures
+
         requests = tuple(pictures(draft.request()))
         self.draft = draft
         self.undo.settle()
@@ -164,6 +165,8 @@ class Session:
 
     def generate_sheet(self, request: GenerationRequest, x: Axis, y: Axis) -> list[Submit]:
         """Queue a picture for each cell of an X/Y sheet. Raises :class:`~sdtui.request.RequestError`."""
+        from sdtui.diffusion.prompt.submission import pictures
+
         request = request.seeded().replace(count=1)
         cells = (picture for cell in crossed(request, x, y) for picture in pictures(cell))
         wanted = tuple(map(_job_for, cells))
@@ -376,11 +379,11 @@ class Session:
 
 
 def _job_for(request: GenerationRequest) -> Submit:
-    return Submit(secrets.token_hex(8), request)
+    return Submit(os.urandom(8).hex(), request)
 
 
 def _conversion_for(request: ConversionRequest) -> Convert:
-    return Convert(secrets.token_hex(8), request)
+    return Convert(os.urandom(8).hex(), request)
 
 
 def _requests(engine: EngineView, name: str) -> tuple[GenerationRequest, ...]:
