@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 
 from sdtui.errors import SdtuiError
+from sdtui.tui.allocator import give_back
 
 
 class Background:
@@ -39,3 +40,5 @@ class Background:
                 self._failed(error)
             except Exception as error:  # a thread that ends in silence would stop saving drafts
                 self._failed(SdtuiError("something went wrong", repr(error), "the studio goes on"))
+            if self._work.empty():
+                give_back()

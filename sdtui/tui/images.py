@@ -12,7 +12,8 @@ from sdtui.tui.session import Picture
 if TYPE_CHECKING:
     from PIL import Image
 
-KEPT = 12
+KEPT_BYTES = 4_000_000
+"""Of pictures looked at: some of 512 pixels a side. Another one is read again in a moment."""
 
 
 class Images:
@@ -27,7 +28,7 @@ class Images:
     def add(self, identity: int, image: Image.Image) -> None:
         """A picture has been read."""
         self._pictures[identity] = image
-        while len(self._pictures) > KEPT:
+        while len(self._pictures) > 1 and sum(map(_bytes, self._pictures.values())) > KEPT_BYTES:
             self._pictures.popitem(last=False)
 
     def of(self, shown: Picture | Preview) -> Image.Image | None:
@@ -49,3 +50,7 @@ class Images:
             image = Image.frombytes("RGB", (preview.width, preview.height), preview.rgb)
             self._preview = preview, image
         return self._preview[1]
+
+
+def _bytes(image: Image.Image) -> int:
+    return image.width * image.height * len(image.getbands())

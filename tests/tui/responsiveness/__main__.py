@@ -37,16 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "what", nargs="*", help="lag, keys, rest, memory, labels, start; all of them unless named"
     )
-    parser.add_argument(
-        "--bundle", type=Path, help="whose UNet is to keep every core busy, instead of the starter's"
-    )
+    parser.add_argument("--bundle", type=Path, help="a model to measure beside, instead of the starter")
     parser.add_argument("--json", action="store_true", help="one JSON object per figure")
     given = parser.parse_args(arguments)
     measurements: dict[str, Callable[[], list[Figure]]] = {
         "lag": lag.measure,
         "keys": partial(keys.measure, given.bundle),
         "rest": rest.measure,
-        "memory": memory.measure,
+        "memory": partial(memory.measure, given.bundle),
         "labels": labels.measure,
         "start": first_frame,
     }

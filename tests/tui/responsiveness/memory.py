@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psutil
 
 from tests.terminal.fake_terminal import FakeTerminal
@@ -12,10 +14,15 @@ LIMIT = 90.0
 LOOKED_AT = 20
 
 
-def measure() -> list[Figure]:
-    """Megabytes (1e6 bytes): at first, and when pictures were looked at and the gallery is open."""
-    with stage.home(20), stage.studio() as terminal:
+def measure(bundle: Path | None) -> list[Figure]:
+    """Megabytes (1e6 bytes): at first, and when pictures were looked at and the gallery is open.
+
+    The vocabulary that the prompt is counted with is a bundle's, or the starter's.
+    """
+    with stage.home(20, bundle), stage.studio() as terminal:
         stage.furnished(terminal)
+        terminal.type(b"a red apple")
+        terminal.quiet(1.0)
         figures = _held(terminal, "after the start")
         terminal.type(stage.RECENT)
         for _ in range(LOOKED_AT):
