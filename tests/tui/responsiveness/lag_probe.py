@@ -41,9 +41,9 @@ def watch(loop: asyncio.AbstractEventLoop) -> None:
 if __name__ == "__main__":
     began = Studio.on_ready
 
-    async def on_ready(studio: Studio) -> None:
+    async def on_ready(self: Studio) -> None:
         watch(asyncio.get_running_loop())
-        await began(studio)
+        await began(self)
 
     Studio.on_ready = on_ready  # type: ignore[method-assign]
     try:
