@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+PROBED = 1
+"""The number that the question for graphics names; no picture has it."""
+
 
 class Version(NamedTuple):
     """XTVERSION: name and version, as in ``kitty(0.41.1)`` or ``tmux 3.5a``."""
@@ -21,9 +24,15 @@ class Attributes(NamedTuple):
 
 
 class Graphics(NamedTuple):
-    """The answer to a graphics command of kitty's protocol."""
+    """The answer to a graphics command of kitty's protocol about the picture of a number."""
 
+    identity: int
     text: str
+
+    @property
+    def probing(self) -> bool:
+        """Whether it answers the question if there are graphics at all."""
+        return self.identity == PROBED
 
 
 class CellSize(NamedTuple):
@@ -65,7 +74,7 @@ class Report:
             match answer:
                 case Version(text):
                     report = replace(report, version=text)
-                case Graphics(text):
+                case Graphics(text=text) if answer.probing:
                     report = replace(report, kitty_graphics=text == "OK")
                 case CellSize(width, height) if width and height:
                     report = replace(report, cell=answer)
@@ -79,7 +88,7 @@ class Report:
 
 
 _ANSWER = re.compile(
-    rb"\x1b_Gi=\d+[^\x1b;]*;(?P<graphics>[^\x1b]*)\x1b\\"
+    rb"\x1b_Gi=(?P<identity>\d{1,10})[^\x1b;]*;(?P<graphics>[^\x1b]*)\x1b\\"
     rb"|\x1bP>\|(?P<version>[^\x1b]*)\x1b\\"
     rb"|\x1b\[\?(?P<attributes>[\d;]*)c"
     rb"|\x1b\[(?P<measure>[46]);(?P<height>\d{1,6});(?P<width>\d{1,6})t"
@@ -106,7 +115,7 @@ def sift(data: bytes) -> tuple[bytes, list[Answer], bytes]:
 def _answer(found: re.Match[bytes]) -> Answer:
     match found.lastgroup:
         case "graphics":
-            return Graphics(found["graphics"].decode("ascii", "replace"))
+            return Graphics(int(found["identity"]), found["graphics"].decode("ascii", "replace"))
         case "version":
             return Version(found["version"].decode("utf-8", "replace"))
         case "attributes":

@@ -19,7 +19,8 @@ class Dialogue:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._reports = [Report()]
+        self._own, self._hearing = Report(), Report()
+        self._beyond: Report | None = None
         self._probes = self._probes_beyond = 0
         self._ready_wanted = 0
         self._held = b""
@@ -89,13 +90,15 @@ class Dialogue:
         if isinstance(answer, Ready):
             self._ready_wanted, self._abandoned = max(0, self._ready_wanted - 1), False
             return
-        self._reports[-1] = self._reports[-1].hearing([answer])
+        self._hearing = self._hearing.hearing([answer])
         if isinstance(answer, Attributes):
+            heard, self._hearing = self._hearing, Report()
             if self._probes:
                 self._probes -= 1
+                self._own = heard
             else:
                 self._probes_beyond = max(0, self._probes_beyond - 1)
-            self._reports.append(Report())
+                self._beyond = heard
 
     # ---- what is known ----------------------------------------------------------------------
 
@@ -116,13 +119,13 @@ class Dialogue:
 
     @property
     def report(self) -> Report:
-        """What this terminal answered so far."""
-        return self._reports[0]
+        """What this terminal answered last, or so far."""
+        return self._own if self._own.complete else self._hearing
 
     @property
     def beyond(self) -> Report | None:
-        """What the terminal around tmux answered; None before it has, or if it cannot."""
-        return self._reports[1] if len(self._reports) > 2 else None
+        """What the terminal around tmux answered last; None before it has, or if it cannot."""
+        return self._beyond
 
     def patience(self, seconds: float) -> float:
         """What is left of this time since the last question; 0 when nothing is due."""

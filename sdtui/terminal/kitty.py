@@ -77,6 +77,11 @@ def place(identity: int, columns: int, rows: int) -> bytes:
     return f"\x1b_Ga=p,U=1,i={identity},p=1,c={columns},r={rows},q=2\x1b\\".encode()
 
 
+def ask(identity: int, columns: int, rows: int) -> bytes:
+    """The same, answered: ``OK``, or what is wrong, as when the terminal does not have the picture."""
+    return f"\x1b_Ga=p,U=1,i={identity},p=1,c={columns},r={rows}\x1b\\".encode()
+
+
 def delete(identity: int) -> bytes:
     """The command that makes the terminal forget a picture, its data too."""
     return f"\x1b_Ga=d,d=I,i={identity},q=2\x1b\\".encode()

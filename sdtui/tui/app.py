@@ -135,7 +135,7 @@ class Studio(App[None]):
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Resize):
-            self.projector.frame.forget()  # the terminal has moved or cut what was there
+            self.projector.resized()
         if self._early_keys is not None and isinstance(event, events.Key):
             self._early_keys.append(event)
         else:

@@ -139,7 +139,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "empty-trash", "", "screen('empty_trash')", "empty the trash", "Delete for good what was deleted"
     ),
-    Command("redraw", "", "redraw", "redraw", "Draw all anew: something else has written to the terminal"),
+    Command(
+        "redraw", "alt+l", "redraw", "redraw", "Draw all anew: something else has written to the terminal"
+    ),
     Command("unload", "alt+u", "unload", "unload", "Take the model out of memory until the next picture"),
     Command("lock-seed", "", "lock_seed", "lock seed", "Keep the seed, or draw one for each picture"),
     Command("undo-settings", "alt+z", "undo_settings", "undo settings", "Take a change of the settings back"),

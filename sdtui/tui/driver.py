@@ -5,18 +5,25 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import time
 from codecs import getincrementaldecoder
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from textual._parser import ParseError
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 
-from sdtui.terminal.answers import Answer
 from sdtui.terminal.opening import Opening
 from sdtui.tui.projector import Projector
 
+Told = TypeVar("Told")
+
 LISTEN_SECONDS = 0.1
+AWAY_SECONDS = 10.0
+"""After so long without a key, tmux may be attached to another terminal."""
+FOCUSED = b"\x1b[I"
+"""What a terminal sends when its window gets the focus."""
 HOLD_SECONDS = 0.05
 """How long the beginning of an answer may be all there is; then it was an escape key."""
 FAREWELL_SECONDS = 2.0
@@ -65,6 +72,7 @@ class StudioDriver(LinuxDriver):
             for event in parser.feed(decoder.decode(data)):
                 self.process_message(event)
 
+        heard_at = time.monotonic()
         with selectors.DefaultSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
             ahead, self._opening.typed = self._opening.typed, b""
@@ -77,10 +85,13 @@ class StudioDriver(LinuxDriver):
                         break
                     typed, answers = dialogue.hear(data)
                     if answers:
-                        self._tell(answers)
+                        self._call(self._projector.hear, answers)
                 else:
                     typed = dialogue.release()
                 if typed:
+                    before, heard_at = heard_at, time.monotonic()
+                    if FOCUSED in typed or heard_at > before + AWAY_SECONDS:
+                        self._call(self._projector.returned, FOCUSED in typed)
                     type_in(typed)
                 for event in parser.tick():
                     self.process_message(event)
@@ -88,6 +99,6 @@ class StudioDriver(LinuxDriver):
             for _ in parser.feed(""):
                 pass
 
-    def _tell(self, answers: list[Answer]) -> None:
+    def _call(self, function: Callable[[Told], None], told: Told) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for an answer
-            self._loop.call_soon_threadsafe(self._projector.hear, answers)
+            self._loop.call_soon_threadsafe(function, told)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -17,10 +18,10 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from textual.geometry import Region
 
 from sdtui.settings import TerminalImages
-from sdtui.terminal.answers import Answer, Attributes, CellSize, Ready
+from sdtui.terminal.answers import Answer, Attributes, CellSize, Graphics, Ready
 from sdtui.terminal.capabilities import ColourDepth
 from sdtui.terminal.dialogue import Dialogue
-from sdtui.terminal.kitty import IDENTITIES, delete, place
+from sdtui.terminal.kitty import IDENTITIES, ask, delete, place
 from sdtui.terminal.opening import cell_of_window
 from sdtui.terminal.pace import Pace
 from sdtui.terminal.protocols import Choice, brand_of, choose
@@ -41,6 +42,8 @@ CELL_BYTES, PIXEL_BYTES = 40.0, 0.5
 """A half block in true colours, and a pixel of a sixel preview."""
 SETTLING_SECONDS = 0.1
 """What Textual draws over a picture comes in several goes: the picture waits for the last."""
+ASKING_SECONDS = 1.0
+"""How often, at most, the terminal is asked what it still has."""
 PATIENCE_SECONDS = 5.0
 """After that an acknowledgement is lost: tmux drops what is meant for a window out of sight."""
 
@@ -114,6 +117,7 @@ class Projector:
         self._free = deque(IDENTITIES[start:] + IDENTITIES[:start])
         self._encoded: tuple[Image.Image, object, list[Piece]] | None = None
         self._asked_beyond = False
+        self._asked_at = 0.0
 
     # ---- the terminal -----------------------------------------------------------------------
 
@@ -153,6 +157,10 @@ class Projector:
         heard = list(answers)
         if any(isinstance(answer, Ready) for answer in heard):
             self._answered.set()
+        lost = {answer.identity for answer in heard if isinstance(answer, Graphics) and answer.text != "OK"}
+        for canvas in [canvas for canvas, identity in self._identities.items() if identity in lost]:
+            self._sent.pop(canvas, None)
+            self._woken.set()
         if any(isinstance(answer, Attributes) for answer in heard):
             self._decide()
 
@@ -173,12 +181,16 @@ class Projector:
         scale = next((step for step in (1.0, 0.7, 0.5, 0.35) if step * step <= possible), 0.25)
         return max(1, round(columns * scale)), max(1, round(rows * scale))
 
+    @property
+    def _inside_tmux(self) -> bool:
+        return brand_of(self._dialogue.report, os.environ)[0] == "tmux"
+
     def _decide(self) -> None:
         """Choose again, with what is known now."""
         report = self._dialogue.report
         self.cell = cell_of_window(self._screen) or report.cell
         report = replace(report, cell=self.cell)
-        inside_tmux = brand_of(report, os.environ)[0] == "tmux"
+        inside_tmux = self._inside_tmux
         if inside_tmux and report.complete and not self._asked_beyond and self._write is not None:
             self._asked_beyond = True
             self._write(self._dialogue.probe_beyond_tmux().decode("ascii"))
@@ -190,6 +202,8 @@ class Projector:
         if beyond is not None and beyond.cell is not None and self.cell is None:
             self.cell = beyond.cell
         if choice.protocol != self.choice.protocol:
+            self._sent.clear()
+            self._held.clear()
             for canvas in self._canvases:
                 canvas.redraw()
         self.choice = choice
@@ -217,10 +231,37 @@ class Projector:
         return self._identities.get(canvas, IDENTITIES[0])
 
     def forget(self) -> None:
-        """The terminal no longer shows what it was sent."""
+        """The terminal no longer shows what it was sent, and may be another."""
         self.frame.forget()
         self._sent.clear()
+        self._ask_anew()
         self._woken.set()
+
+    def resized(self) -> None:
+        """The terminal has moved or cut what was there, or is another around the same tmux."""
+        self.frame.forget()
+        self.returned(anew=True)
+
+    def returned(self, anew: bool) -> None:
+        """Somebody has come back: ask whether the pictures are still there; at most once a second.
+
+        ``anew`` says that the window is, too: around tmux it may be another terminal.
+        """
+        now = time.monotonic()
+        if self._write is None or now < self._asked_at + ASKING_SECONDS or not (anew or self._inside_tmux):
+            return
+        self._asked_at = now
+        if anew and self._inside_tmux:
+            self._ask_anew()
+        for canvas, sight in self._sent.items():
+            if self._identities[canvas] in self._held:
+                self._send(ask(self._identities[canvas], *sight.region.size))
+
+    def _ask_anew(self) -> None:
+        """Ask the terminal again what it is; tmux stays tmux, so the one around it."""
+        if self._write is not None and not self._dialogue.mute:
+            question = self._dialogue.probe_beyond_tmux() if self._inside_tmux else self._dialogue.probe()
+            self._write(question.decode("ascii"))
 
     def changed(self) -> None:
         """A canvas has something new to show, or shows it elsewhere."""
@@ -259,7 +300,7 @@ class Projector:
                 self._send(place(self.identity(canvas), *sight.region.size))
                 arrived = True
             case _:
-                drawn_over = before is not None and sight.image is before.image
+                drawn_over = before is None or sight.image is before.image
                 arrived = await self._bring_picture(canvas, sight, SETTLING_SECONDS if drawn_over else 0.0)
         if arrived:
             self._sent[canvas] = sight

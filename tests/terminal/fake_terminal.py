@@ -23,6 +23,8 @@ QUESTIONS = {
     "window": rb"\x1b\[14t",
     "attributes": rb"\x1b\[0?c",
     "ready": rb"\x1b\[5n",
+    "placed": rb"\x1b_Ga=p,U=1,i=\d+,p=1,c=\d+,r=\d+\x1b\\",
+    "sent": rb"\x1b_Ga=T,U=1,i=\d+,",
 }
 _QUESTION = re.compile(
     rb"\x1bPtmux;(?P<wrapped>(?:[^\x1b]|\x1b\x1b)*)\x1b\\|"
@@ -114,6 +116,8 @@ class FakeTerminal:
         beyond: Profile | None = None,
     ) -> None:
         self.sent = bytearray()
+        self.pictures: set[bytes] = set()
+        """The numbers of those that it has, by kitty's protocol."""
         self._profile, self._beyond = profile, beyond
         self._delay, self._rate, self._allowance = delay, rate, 0.0
         self._due: deque[tuple[float, bytes]] = deque()
@@ -141,6 +145,11 @@ class FakeTerminal:
     def resize(self, columns: int, rows: int) -> None:
         """Change the window's size."""
         self._child.resize(columns, rows)
+
+    def attach(self, beyond: Profile) -> None:
+        """Put another terminal around tmux, which has no pictures yet."""
+        self._beyond = beyond
+        self.pictures.clear()
 
     def run(self, seconds: float) -> None:
         """Take what is sent, at the link's rate, and answer it."""
@@ -209,13 +218,23 @@ class FakeTerminal:
 
     def _answer_to(self, found: re.Match[bytes]) -> bytes:
         if found.lastgroup != "wrapped":
-            return self._profile.answers.get(found.lastgroup or "", b"")
+            return self._said(self._profile, found)
         if self._beyond is None:
             return b""
         inner = found["wrapped"].replace(b"\x1b\x1b", b"\x1b")
-        return b"".join(
-            self._beyond.answers.get(each.lastgroup or "", b"") for each in _QUESTION.finditer(inner)
-        )
+        return b"".join(self._said(self._beyond, each) for each in _QUESTION.finditer(inner))
+
+    def _said(self, profile: Profile, found: re.Match[bytes]) -> bytes:
+        named = re.search(rb"i=(\d+)", found[0])
+        match found.lastgroup:
+            case "sent" if named:
+                self.pictures.add(named[1])
+                return b""
+            case "placed" if named and "graphics" in profile.answers:
+                told = b"OK" if named[1] in self.pictures else b"ENOENT:no such image"
+                return b"\x1b_Gi=%s,p=1;%s\x1b\\" % (named[1], told)
+            case name:
+                return profile.answers.get(name or "", b"")
 
 
 SDTUI = [sys.executable, "-P", "-m", "sdtui"]

@@ -1,8 +1,8 @@
 """A small app around a canvas: ``python -m tests.tui.picture_app [PROTOCOL [quarters [FILE]]]``.
 
 f1 opens a dialog, escape closes it; f2 shows the next picture, f3 twenty previews and a picture, f4
-changes a label, f5 shows a notice over the picture; ctrl+q ends it, and it says what was typed. So does
-the signal TERM.
+changes a label, f5 shows a notice over the picture, f6 draws all anew; ctrl+q ends it, and it says what
+was typed. So does the signal TERM.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import ClassVar, cast, get_args
 
 from PIL import Image
 from rich.console import RenderableType
+from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.screen import ModalScreen, Screen
@@ -67,6 +68,7 @@ class PictureApp(App[None]):
         ("f3", "previews", "previews"),
         ("f4", "label", "label"),
         ("f5", "notice", "notice"),
+        ("f6", "redraw", "redraw"),
     ]
 
     def __init__(self, opening: Opening, wanted: TerminalImages, quartered: bool) -> None:
@@ -89,6 +91,15 @@ class PictureApp(App[None]):
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
         self.query_one(Input).focus()
         self.action_next()
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Resize):
+            self.projector.resized()
+        await super().on_event(event)
+
+    def action_redraw(self) -> None:
+        self.projector.forget()
+        self.screen.refresh()
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         change = self.projector.frame.update(self, renderable)

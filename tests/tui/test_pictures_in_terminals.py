@@ -24,7 +24,8 @@ PICTURES = {
     "sixel": rb"\x1bP7;1q",
     "iterm2": rb"\x1b\]1337;File=",
 }
-F1, F2, F3, F4, F5, ESCAPE, QUIT = b"\x1bOP", b"\x1bOQ", b"\x1bOR", b"\x1bOS", b"\x1b[15~", b"\x1b", b"\x11"
+F1, F2, F3, F4, F5, F6 = b"\x1bOP", b"\x1bOQ", b"\x1bOR", b"\x1bOS", b"\x1b[15~", b"\x1b[17~"
+ESCAPE, QUIT, FOCUS = b"\x1b", b"\x11", b"\x1b[I"
 COMMANDS = re.compile(rb"\x1b_G.*?\x1b\\", re.DOTALL)
 GARBAGE = Profile({"version": b"\x1bP>|\xff\xfe;;\x1b\\", "attributes": b"\x1b[?;;c", "ready": b"\x1b[0n"})
 
@@ -163,3 +164,45 @@ def test_pictures_can_be_turned_off() -> None:
         terminal.run(0.3)
         assert count("kitty", bytes(terminal.sent)) == 0
         assert ends(terminal) == "'' none"
+
+
+@pytest.mark.parametrize(("profile", "beyond"), [(KITTY, None), (TMUX, KITTY)])
+def test_a_picture_that_the_terminal_has_lost_is_sent_again_when_its_window_is_looked_at(
+    profile: Profile, beyond: Profile | None
+) -> None:
+    with FakeTerminal(APP, profile, beyond=beyond) as terminal:
+        terminal.until(lambda sent: count("kitty", sent))
+        terminal.run(1.2)
+        seen = since(terminal, FOCUS)
+        assert count("kitty", seen) == 0, "it is there still"
+        assert len(seen) < 200
+
+        terminal.pictures.clear()
+        terminal.run(1.2)
+        assert count("kitty", since(terminal, FOCUS)) == 1
+        assert ends(terminal) == "'' kitty"
+
+
+def test_tmux_attached_to_another_terminal_shows_what_that_one_can() -> None:
+    with FakeTerminal(APP, TMUX, beyond=KITTY) as terminal:
+        terminal.until(lambda sent: count("kitty", sent))
+        terminal.run(1.2)
+        terminal.attach(XTERM)
+        assert HALF_BLOCK in since(terminal, FOCUS)
+        terminal.run(1.2)
+        terminal.attach(KITTY)
+        terminal.resize(100, 30)
+        assert count("kitty", since(terminal, b"")) == 1
+        assert ends(terminal) == "'' kitty"
+
+
+@pytest.mark.parametrize(("profile", "protocol"), [(KITTY, "kitty"), (XTERM, "sixel"), (WEZTERM, "iterm2")])
+def test_a_key_has_everything_drawn_anew(profile: Profile, protocol: str) -> None:
+    with FakeTerminal(APP, profile) as terminal:
+        terminal.until(lambda sent: count(protocol, sent))
+        terminal.quiet()
+        again = since(terminal, F6)
+        # What lies over the text may be there before all of the text is, and once more then.
+        assert 1 <= count(protocol, again) <= (1 if protocol == "kitty" else 2)
+        assert b"\x1b[>0q" in again, "it may be another terminal"
+        assert ends(terminal) == f"'' {protocol}"
