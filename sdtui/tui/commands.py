@@ -140,7 +140,7 @@ COMMANDS: tuple[Command, ...] = (
         "empty-trash", "", "screen('empty_trash')", "empty the trash", "Delete for good what was deleted"
     ),
     Command(
-        "redraw", "alt+l", "redraw", "redraw", "Draw all anew: something else has written to the terminal"
+        "redraw", "alt+r", "redraw", "redraw", "Draw all anew: something else has written to the terminal"
     ),
     Command("unload", "alt+u", "unload", "unload", "Take the model out of memory until the next picture"),
     Command("lock-seed", "", "lock_seed", "lock seed", "Keep the seed, or draw one for each picture"),
