@@ -37,19 +37,21 @@ class Artwork:
 
 
 def prepare(work: Path) -> Artwork:
-    """Read the artwork, from ``work/artwork.npy`` when it has been prepared before."""
-    pictures, words = work / "artwork.npy", work / "artwork.json"
+    """Read the artwork, from ``work/artwork.npz`` when it has been prepared before."""
+    pictures, words = work / "artwork.npz", work / "artwork.json"
     if not pictures.exists():
         subjects = read_subjects(work)
         rgba = np.stack([_styles(subject) for subject in subjects])
         words.write_text(json.dumps([[each.name, list(each.synonyms)] for each in subjects]), "utf-8")
         with write_atomically(pictures) as temporary, temporary.open("wb") as stream:
-            np.save(stream, rgba)
+            np.savez_compressed(stream, rgba=rgba)
+    with np.load(pictures) as stored:
+        rgba = stored["rgba"]
     told = json.loads(words.read_text(encoding="utf-8"))
     return Artwork(
         names=tuple(name for name, _ in told),
         synonyms=tuple(tuple(synonyms) for _, synonyms in told),
-        rgba=np.load(pictures, mmap_mode="r"),
+        rgba=rgba,
     )
 
 

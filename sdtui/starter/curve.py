@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
+from sdtui.starter import device
 from sdtui.starter.checkpoint import load
 from sdtui.starter.config import TextConfig, UnetConfig
 from sdtui.starter.evaluate import GUIDANCE, Picture, Question, questions, score
@@ -126,6 +127,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("starter-work"), help="working folder")
     parser.add_argument("--count", type=int, default=32, help="questions of each of the four kinds")
     arguments = parser.parse_args()
+    device.use_best()
     points = measure(arguments.work, arguments.count)
     if points:
         chart(points).save(arguments.work / "curve.png")

@@ -17,6 +17,7 @@ from types import FrameType
 import torch
 from torch import nn
 
+from sdtui.starter import device
 from sdtui.starter.checkpoint import load, save
 
 PAUSE = "PAUSE"
@@ -111,7 +112,7 @@ def run(stage: Stage, work: Path) -> None:
         rate = stage.schedule.rate(step)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        generator = torch.Generator().manual_seed(stage.seed * 1_000_003 + step)
+        generator = device.generator(stage.seed * 1_000_003 + step)
         torch.manual_seed(stage.seed * 1_000_003 + step)
         loss, metrics = stage.loss(step, generator)
         optimizer.zero_grad(set_to_none=True)
@@ -153,7 +154,7 @@ def _resume(stage: Stage, optimizer: torch.optim.Optimizer, path: Path) -> tuple
     for name, module in stage.modules.items():
         module.load_state_dict(state[name])
     if stage.average is not None:
-        stage.average.weights = state["average"]
+        stage.average.weights = {name: each.to(device.current()) for name, each in state["average"].items()}
     if "optimizer" in state:
         optimizer.load_state_dict(state["optimizer"])
     return state["step"], state["seconds"]

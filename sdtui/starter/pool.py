@@ -15,6 +15,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch.nn import functional
 
+from sdtui.starter import device
 from sdtui.starter.artwork import Artwork
 from sdtui.starter.checkpoint import load, save
 from sdtui.starter.config import LATENT_CHANNELS, PoolConfig
@@ -47,7 +48,7 @@ class Shard:
 def encode(vae: AutoencoderKL, pictures: torch.Tensor) -> torch.Tensor:
     """The mean latents of pictures (n, 3, 128, 128) in -1..1, unscaled, float32."""
     pictures = pictures.contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16):
+    with device.mixed_precision():
         moments = vae.quant_conv(vae.encoder(pictures))
     means: torch.Tensor = moments.float()[:, :LATENT_CHANNELS]
     return means
@@ -92,7 +93,7 @@ class Pool:
         chosen = torch.randint(len(known) * self.config.shard, (count,), generator=generator).tolist()
         places = [divmod(each, self.config.shard) for each in chosen]
         drawn = [(self._shard(known[number]), row) for number, row in places]
-        latents = torch.stack([shard.latents[row] for shard, row in drawn]).float()
+        latents = torch.stack([shard.latents[row] for shard, row in drawn]).to(device.current()).float()
         return latents, [shard.scenes[row] for shard, row in drawn]
 
     def _shard(self, number: int) -> Shard:
@@ -113,7 +114,7 @@ class Pool:
         for first in range(0, len(scenes), _TOGETHER):
             part = scenes[first : first + _TOGETHER]
             pictures = _pictures(part, self.artwork, seed * 4099 + first)
-            parts.append((encode(self.vae, pictures) * self.scale.factor).half())
+            parts.append((encode(self.vae, pictures) * self.scale.factor).half().cpu())
         print(f"pool: shard {number} made", flush=True)
         return {"latents": torch.cat(parts), "scenes": [asdict(scene) for scene in scenes]}
 

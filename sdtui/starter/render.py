@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sdtui.starter import backgrounds
+from sdtui.starter import backgrounds, device
 from sdtui.starter.artwork import Artwork, resized
 from sdtui.starter.config import BACKGROUNDS, PIXELS, STYLES
 from sdtui.starter.scene import Box, Scene, SceneSource, boxes
@@ -87,4 +87,4 @@ def random_pictures(
 def to_tensor(pictures: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
     """8-bit pictures (128, 128, 3) as (n, 3, 128, 128) in -1..1."""
     stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-    return stacked.float() / 127.5 - 1.0
+    return stacked.to(device.current()).float() / 127.5 - 1.0

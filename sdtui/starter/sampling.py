@@ -11,6 +11,7 @@ import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
 from PIL import Image
 
+from sdtui.starter import device
 from sdtui.starter.config import (
     BETA_END,
     BETA_START,
@@ -40,7 +41,7 @@ def denoiser(unet: UNet2DConditionModel) -> Denoise:
     """A network as a function, computing in bfloat16."""
 
     def denoise(noisy: torch.Tensor, timesteps: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with device.mixed_precision():
             predicted: torch.Tensor = unet(noisy, timesteps, states).sample
         return predicted.float()
 
@@ -64,7 +65,7 @@ def sample(
     scheduler.set_timesteps(steps)
     latents = torch.randn(
         (len(states), LATENT_CHANNELS, LATENT_SIZE, LATENT_SIZE),
-        generator=torch.Generator().manual_seed(seed),
+        generator=device.generator(seed),
     )
     both = torch.cat([empty.expand_as(states), states])
     for timestep in scheduler.timesteps:
@@ -77,9 +78,9 @@ def sample(
 
 @torch.inference_mode()
 def decode(vae: AutoencoderKL, latents: torch.Tensor, factor: float) -> torch.Tensor:
-    """Scaled latents as pictures (n, 3, 128, 128) in -1..1."""
+    """Scaled latents as pictures (n, 3, 128, 128) in -1..1, in main memory."""
     parts = [vae.decode(part / factor).sample for part in torch.split(latents, 16)]
-    return torch.cat(parts).clamp(-1.0, 1.0)
+    return torch.cat(parts).clamp(-1.0, 1.0).cpu()
 
 
 def save_sheet(pictures: torch.Tensor | Sequence[torch.Tensor], path: Path, columns: int = 8) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from sdtui.starter import loop
+from sdtui.starter import device, loop
 from sdtui.starter.config import DecoderConfig
 from sdtui.starter.sampling import denoiser
 from sdtui.starter.train_unet import Material, alphas_cumprod, load_unet
@@ -40,7 +40,7 @@ def train_decoder(work: Path, config: DecoderConfig) -> None:
             velocity = denoise(noisy, timesteps, states)
         latents[:half] = kept.sqrt() * noisy - (1.0 - kept).sqrt() * velocity
         latents = latents.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with device.mixed_precision():
             output = vae.decoder(vae.post_quant_conv(latents / factor)).float()
         figures = {
             "redrawn": psnr(output[:half], pictures[:half]),

@@ -8,7 +8,7 @@ import torch
 from diffusers import ControlNetModel
 from torch.nn import functional
 
-from sdtui.starter import loop
+from sdtui.starter import device, loop
 from sdtui.starter.config import EdgesConfig
 from sdtui.starter.sampling import Denoise
 from sdtui.starter.train_unet import Material, load_unet, spread_timesteps, velocity_loss
@@ -43,7 +43,7 @@ def train_edges(work: Path, config: EdgesConfig) -> None:
 
     def following(edges: torch.Tensor) -> Denoise:
         def denoise(noisy: torch.Tensor, timesteps: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-            with torch.autocast("cpu", torch.bfloat16):
+            with device.mixed_precision():
                 skips, middle = control(noisy, timesteps, states, controlnet_cond=edges, return_dict=False)
                 predicted: torch.Tensor = unet(
                     noisy,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from sdtui.starter import loop
+from sdtui.starter import device, loop
 from sdtui.starter.artwork import Artwork, prepare
 from sdtui.starter.config import PIXELS, JudgeConfig
 from sdtui.starter.judge import CELLS, JudgeNetwork, mark, rates, read, targets
@@ -34,7 +34,7 @@ def train_judge(work: Path, config: JudgeConfig) -> None:
             small = functional.avg_pool2d(pictures, 2)
             pictures = functional.interpolate(small, scale_factor=2, mode="bilinear")
         pictures = pictures.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with device.mixed_precision():
             what, how, behind = (logits.float() for logits in network(pictures))
         subject = functional.cross_entropy(what, subjects)
         style = functional.cross_entropy(how, styles)
@@ -76,5 +76,7 @@ def examples(
         [paint(scene, at, artwork, PIXELS, places) for scene, at in zip(scenes, where, strict=True)]
     )
     cells = [targets(scene, at, len(artwork)) for scene, at in zip(scenes, where, strict=True)]
-    subjects, styles = (torch.from_numpy(np.stack(table)) for table in zip(*cells, strict=True))
+    subjects, styles = (
+        torch.from_numpy(np.stack(table)).to(device.current()) for table in zip(*cells, strict=True)
+    )
     return scenes, pictures, subjects, styles, torch.tensor([scene.background for scene in scenes])

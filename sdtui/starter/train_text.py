@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from sdtui.starter import loop
+from sdtui.starter import device, loop
 from sdtui.starter.artwork import Artwork, prepare, resized
 from sdtui.starter.captions import Caption, Grammar
 from sdtui.starter.checkpoint import load
@@ -53,7 +53,7 @@ class Heads(nn.Module):
 def components(artwork: Artwork, count: int) -> torch.Tensor:
     """Principal components of the artwork at 32 px, (subjects, styles, count), of unit spread."""
     small = np.stack([[resized(drawn, _COARSE) for drawn in styles] for styles in artwork.rgba])
-    flat = torch.from_numpy(small).flatten(2).flatten(0, 1).float() / 255.0
+    flat = torch.from_numpy(small).to(device.current()).flatten(2).flatten(0, 1).float() / 255.0
     centred = flat - flat.mean(0)
     count = min(count, *centred.shape)
     torch.manual_seed(0)  # it draws at random, and a run that goes on has to find the same directions
@@ -108,7 +108,7 @@ class TextTraining:
         long = step % 8 == 7
         captions = [self._caption(chosen) for _ in range(self.config.batch // (4 if long else 1))]
         ids = token_ids(self.tokenizer, [c.text for c in captions], TOKENS if long else _SHORT)
-        with torch.autocast("cpu", torch.bfloat16):
+        with device.mixed_precision():
             hidden = self.model(ids).last_hidden_state.float()
         places = self._places(ids, captions, generator)
         return self._compare(hidden[places[:, 0], places[:, 1]], captions, places)
@@ -163,7 +163,7 @@ class TextTraining:
             key = (id(scene), thing)
             if key not in looks:
                 small = thumbnail(scene, thing, self.artwork, _THUMBNAIL)
-                looks[key] = torch.from_numpy(small).permute(2, 0, 1).flatten() * 2 - 1
+                looks[key] = torch.from_numpy(small).to(device.current()).permute(2, 0, 1).flatten() * 2 - 1
             wanted.append(looks[key])
         look = functional.mse_loss(heads.thumbnail(read[torch.tensor(complete)]), torch.stack(wanted))
         loss = 0.3 * subject + 0.3 * style + 0.3 * background + 4.0 * box + shape + 3.0 * look

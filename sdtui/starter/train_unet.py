@@ -11,7 +11,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch.nn import functional
 
-from sdtui.starter import loop
+from sdtui.starter import device, loop
 from sdtui.starter.artwork import prepare
 from sdtui.starter.captions import Grammar
 from sdtui.starter.checkpoint import load, save
@@ -88,7 +88,7 @@ class Words:
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> torch.Tensor:
         """Hidden states, float32, (texts, 77, width)."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with device.mixed_precision():
             hidden: torch.Tensor = self.encoder(token_ids(self.tokenizer, texts)).last_hidden_state
         return hidden.float()
 

@@ -9,7 +9,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch.nn import functional
 
-from sdtui.starter import loop
+from sdtui.starter import device, loop
 from sdtui.starter.artwork import prepare
 from sdtui.starter.checkpoint import load
 from sdtui.starter.config import LATENT_SIZE, PIXELS, VaeConfig
@@ -77,12 +77,12 @@ def train_vae(work: Path, config: VaeConfig) -> None:
     artwork = prepare(work)
     vae = build_vae(config).to(memory_format=torch.channels_last)
     source = SceneSource(len(artwork))
-    _, held = random_pictures(artwork, source, 64, torch.Generator().manual_seed(99))
+    _, held = random_pictures(artwork, source, 64, device.generator(99))
 
     def loss(step: int, generator: torch.Generator) -> tuple[torch.Tensor, loop.Metrics]:
         scenes, whole = random_pictures(artwork, source, config.batch, generator)
         pictures = crops(whole, scenes, config.crop, generator).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with device.mixed_precision():
             moments = vae.quant_conv(vae.encoder(pictures))
             mean, log_variance = moments.float().chunk(2, dim=1)
             log_variance = log_variance.clamp(-30.0, 10.0)

@@ -25,6 +25,6 @@ def sketch(work: Path) -> None:
         rgba[subject, 1, 40:60, 40:60, :3] = 255 * inside[40:60, 40:60, None]
         rgba[subject, 2, 50:80, 50:80] = 0
     work.mkdir(parents=True, exist_ok=True)
-    np.save(work / "artwork.npy", rgba)
+    np.savez(work / "artwork.npz", rgba=rgba)
     words = [[name, ["cephalopod"] if name == "octopus" else []] for name in NAMES]
     (work / "artwork.json").write_text(json.dumps(words), encoding="utf-8")

@@ -32,7 +32,7 @@ def test_a_few_steps_bring_the_loss_down() -> None:
     torch.manual_seed(0)
     unet = build_unet(UNET, TEXT)
     optimizer = torch.optim.AdamW(unet.parameters(), 2e-3)
-    latents, noise = torch.randn(4, 8, 16, 16), torch.randn(4, 8, 16, 16)
+    latents, noise = torch.randn(4, 8, 8, 8), torch.randn(4, 8, 8, 8)
     states, timesteps = torch.randn(4, 77, 32), torch.tensor([10, 300, 600, 999])
     losses = []
     for _ in range(8):
