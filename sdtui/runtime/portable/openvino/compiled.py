@@ -20,6 +20,8 @@ from sdtui.runtime.portable.plan import Plan, prepare
 from sdtui.runtime.portable.program import Function
 
 _TYPES = {None: "f32", torch.bfloat16: "bf16"}
+_SETTINGS = {"PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
+"""Threads that are pinned to a core wait behind whoever is there: a fifth slower on a busy machine."""
 _RELEASED_EVERY = 0.1
 """Seconds."""
 
@@ -38,7 +40,7 @@ class CompiledFunction:
         self.half = _half(half, precisions(rest))
         self._exact: Plan = prepare(exact, constants, None)
         model = translated(channels_innermost(rest, constants), constants)
-        settings = {"INFERENCE_PRECISION_HINT": _TYPES[self.half], "PERFORMANCE_HINT": "LATENCY"}
+        settings = _SETTINGS | {"INFERENCE_PRECISION_HINT": _TYPES[self.half]}
         try:
             with _released(package):
                 self._compiled = openvino.Core().compile_model(model, "CPU", settings)
