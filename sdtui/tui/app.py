@@ -37,6 +37,7 @@ from sdtui.tui.reader import Reader
 from sdtui.tui.remembered import recall, remember
 from sdtui.tui.screens.create import Create
 from sdtui.tui.session import Session
+from sdtui.tui.signals import heed
 from sdtui.tui.theme import FALLBACKS, NAME, THEME
 from sdtui.tui.widgets.library import Library, Model
 from sdtui.tui.widgets.queue import Queue
@@ -159,6 +160,8 @@ class Studio(App[None]):
         if self._wanted_keymap:
             self._use_keymap(self._wanted_keymap)
         self.edited()
+        if not self.is_headless:
+            heed(self)
         self.link.start()
         self.reader.start()
         self.reader.models()
@@ -176,9 +179,11 @@ class Studio(App[None]):
             self.session.complain(error)
 
     async def action_quit(self) -> None:
-        self._after_typing(self._leave)
+        self._after_typing(self.leave)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Keep everything, and close the window; the engine goes on."""
+        self.create.gather()
         self.link.stop()
         with contextlib.suppress(OSError):
             remember(self.session.remembered())
