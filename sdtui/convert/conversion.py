@@ -6,7 +6,6 @@ Light: what is heavy runs in :mod:`sdtui.convert.step`, so that this process sta
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import time
@@ -87,6 +86,7 @@ def convert(
 def _workspace(request: ConversionRequest) -> Iterator[Workspace]:
     """The workspace of ``request``, ours alone; one that holds nothing worth keeping goes afterwards."""
     output = Path(request.output).expanduser().absolute()
+    Workspace.sweep(output.parent)
     if output.exists() or output.is_symlink():
         raise ConversionStoppedError(
             f"{output} cannot be made", "it is there already", "choose another place, or remove it"
@@ -94,21 +94,20 @@ def _workspace(request: ConversionRequest) -> Iterator[Workspace]:
     workspace = Workspace.beside(output)
     with _writing(output):
         workspace.root.mkdir(parents=True, exist_ok=True)
-        lock = os.open(workspace.root, os.O_RDONLY)
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(workspace.held())
         except OSError as error:
             raise ConversionStoppedError(
                 f"{output} cannot be made", "another conversion is making it", "wait for that one"
             ) from error
-        with _writing(output):
-            workspace.begin(request)
-        yield workspace
-    finally:
-        if not workspace.has_work:
-            workspace.remove()
-        os.close(lock)
+        try:
+            with _writing(output):
+                workspace.begin(request)
+            yield workspace
+        finally:
+            if not workspace.has_work:
+                workspace.remove()
 
 
 def _plan(workspace: Workspace, on_event: OnEvent, cancelled: Cancelled, run: Run) -> Plan:

@@ -28,10 +28,12 @@ def run_here(
     _cancelled: Callable[[], bool] = lambda: False,
 ) -> None:
     """Carry out a step in this process: a :data:`sdtui.convert.running.Run` that cannot be cancelled."""
-    if key is None:
-        _prepare(Workspace(workspace), on_progress)
-    else:
-        _make(Workspace(workspace), key, on_progress)
+    here = Workspace(workspace)
+    with here.alone():
+        if key is None:
+            _prepare(here, on_progress)
+        else:
+            _make(here, key, on_progress)
 
 
 def _prepare(workspace: Workspace, tell: Callable[[str, float], None]) -> None:

@@ -6,8 +6,11 @@ all its packages or not at all, and so is its comparison with torch. Light: the 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -30,6 +33,32 @@ class Workspace:
     def beside(cls, output: Path) -> Workspace:
         """The workspace of the bundle that will be at ``output``."""
         return cls(output.parent / f"{PREFIX}{output.name}")
+
+    @classmethod
+    def sweep(cls, folder: Path) -> None:
+        """Remove the workspaces in ``folder`` whose bundles are there: a kill came before they could go."""
+        for root in folder.glob(f"{PREFIX}*"):
+            if (folder / root.name.removeprefix(PREFIX)).exists():
+                with contextlib.suppress(OSError), cls(root).held():
+                    shutil.rmtree(root)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold it for one conversion. Raises BlockingIOError while another has it; OSError."""
+        lock = os.open(self.root, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(lock)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no other step is at work here: it outlives, for a moment, a killed conversion."""
+        with (self.root / "step.lock").open("a") as lock:
+            with contextlib.suppress(OSError):  # a file system that knows no locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     @property
     def checkpoints(self) -> Path:

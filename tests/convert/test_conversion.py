@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ from sdtui.conversion import (
 from sdtui.convert.conversion import ConversionStoppedError, convert
 from sdtui.convert.running import run_step
 from sdtui.convert.step import run_here
-from sdtui.convert.workspace import PREFIX
+from sdtui.convert.workspace import PREFIX, Workspace
 from sdtui.diffusion.pipeline import Pipeline
 from sdtui.errors import SdtuiError
 from sdtui.request import GenerationRequest
@@ -269,11 +270,46 @@ def test_killed_at_random_moments_it_ends_the_same(kills: int, checkpoint: Path,
     disturbed = msgspec.structs.replace(undisturbed, output=str(tmp_path / "two/tiny"))
     for _ in range(kills):
         killed(disturbed, moments.uniform(0.05, 1.0) * whole)
-        if (tmp_path / "two/tiny").exists():
-            assert [path.name for path in (tmp_path / "two").iterdir()] == ["tiny"]
     if not (tmp_path / "two/tiny").exists():
         assert isinstance(list(events_of(disturbed))[-1], ConversionReport)
+    Workspace.sweep(tmp_path / "two")  # as the next conversion does
+    assert [path.name for path in (tmp_path / "two").iterdir()] == ["tiny"]
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_what_a_kill_left_behind_a_whole_bundle_goes_with_the_next_conversion(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tiny").mkdir()
+    left = Workspace.beside(tmp_path / "tiny")
+    (left.root / "networks").mkdir(parents=True)
+    busy = Workspace.beside(tmp_path / "busy")
+    (tmp_path / "busy").mkdir()
+    busy.root.mkdir()
+    unfinished = Workspace.beside(tmp_path / "other")
+    unfinished.root.mkdir()
+    request = ConversionRequest(source=str(checkpoint), output=str(tmp_path / "tiny"))
+    with busy.held(), pytest.raises(ConversionStoppedError, match="there already"):
+        convert(request, lambda _: None, run=run_here)
+    assert not left.root.exists()
+    assert busy.root.exists()
+    assert unfinished.root.exists()
+
+
+def test_a_step_waits_for_one_that_outlives_its_conversion(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    entered = threading.Event()
+
+    def step() -> None:
+        with workspace.alone():
+            entered.set()
+
+    with workspace.alone():
+        other = threading.Thread(target=step)
+        other.start()
+        assert not entered.wait(0.2)
+    assert entered.wait(10)
+    other.join()
 
 
 def events_of(request: ConversionRequest) -> Iterator[ConversionEvent]:
