@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from sdtui.terminal import iterm2, kitty, sixel
 from sdtui.terminal.answers import CellSize
 from sdtui.terminal.columns import BAND
+from sdtui.terminal.quantization import PASSING_COLOURS
 from sdtui.terminal.questions import through_tmux
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ TRUE_COLOUR_BYTES, INDEXED_BYTES, SIXEL_BYTES, JPEG_BYTES = 4.1, 1.4, 1.2, 0.8
 """On the wire for each pixel, at worst (early steps are noise)."""
 PALETTE = 1200
 """Bytes for 256 colours, and for what surrounds a picture."""
-PASSING_COLOURS = 32
+COARSE = 3
+"""Pixels of a terminal, along a side, to one of a preview in sixels."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def preview(protocol: Drawn, image: Image.Image, box: Box, budget: int) -> list[
     if protocol == "kitty":
         return _kitty(image, box, sys.maxsize, budget)
     if protocol == "sixel":
-        return [Piece(sixel.sixels(_whole_bands(image, box), PASSING_COLOURS), 0)]
+        return [Piece(sixel.sixels(_coarse(image, box), PASSING_COLOURS), 0)]
     reduced = _within_bytes(_within(image.convert("RGB"), *box.pixels), budget, JPEG_BYTES)
     return [Piece(iterm2.inline(reduced, box.columns, box.rows, budget), 0)]
 
@@ -129,6 +131,15 @@ def _whole_bands(image: Image.Image, box: Box) -> Image.Image:
     """At the size of the box, less what would be part of a band: tmux paints another row of cells for it."""
     width, height = box.pixels
     return _exactly(image.convert("RGB"), width, max(1, height - height % BAND))
+
+
+def _coarse(image: Image.Image, box: Box) -> Image.Image:
+    """The same in fewer pixels, each enlarged: less to encode, and nothing lost of a small preview."""
+    from PIL import Image
+
+    width, height = box.pixels
+    small = _exactly(image.convert("RGB"), max(1, width // COARSE), max(1, height // COARSE))
+    return small.resize((width, max(1, height - height % BAND)), Image.Resampling.NEAREST)
 
 
 def _rows(image: Image.Image, box: Box, top: int, bottom: int) -> Image.Image:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sdtui.terminal.capabilities import ColourDepth
 from sdtui.terminal.cells import RGB, Cell, Cells, fit
 from sdtui.terminal.palette import ANSI_16, XTERM_256, dither
+from sdtui.terminal.quantization import in_few_colours
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -18,17 +19,20 @@ if TYPE_CHECKING:
 UPPER, LOWER, FULL, EMPTY = "▀", "▄", "█", " "
 
 
-def half_blocks(image: Image.Image, columns: int, rows: int, depth: ColourDepth) -> Cells:
+def half_blocks(
+    image: Image.Image, columns: int, rows: int, depth: ColourDepth, colours: int | None = None
+) -> Cells:
     """Draw a picture of any size into at most ``columns`` by ``rows`` cells, its aspect kept.
 
     A small picture (a preview of the latents) is enlarged smoothly, a large one is filtered down.
-    In ``mono`` no colour is set: light is a block, dark is the terminal's ground.
+    In ``mono`` no colour is set: light is a block, dark is the terminal's ground. With ``colours`` it has
+    no more of them: Rich and Textual take their time for each pair that they have not seen.
     """
     columns, rows = fit(image.width, image.height, columns, rows)
     pixels = _resample(image.convert("RGB"), columns, 2 * rows)
     match depth:
         case "truecolor":
-            return _coloured(pixels)
+            return _coloured(in_few_colours(pixels, colours).convert("RGB") if colours else pixels)
         case "256":
             return _coloured(dither(pixels, XTERM_256))
         case "16":

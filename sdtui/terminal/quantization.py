@@ -13,6 +13,8 @@ from sdtui.terminal.cells import RGB
 if TYPE_CHECKING:
     from PIL import Image
 
+PASSING_COLOURS = 24
+"""Of a preview, which the next step replaces."""
 BLOCKS, SAMPLES = 32, 48
 """Along the longer side: block means that the octree sees, pixels that its colours then move towards."""
 SPLITS, MOVES = 2, 2

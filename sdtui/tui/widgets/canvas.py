@@ -197,11 +197,13 @@ class Canvas(Widget):
         if self._as_text is None or width < 1 or height < 1:
             return []
         box = self._projector.room(width, height) if self._passing else (width, height)
-        key = (id(self._as_text), box)
+        key = (id(self._as_text), box, self._passing)
         if self._drawn is None or self._drawn[0] != key:
             from sdtui.terminal.halfblock import half_blocks
+            from sdtui.terminal.quantization import PASSING_COLOURS
 
-            self._drawn = key, strips(half_blocks(self._as_text, *box, self._depth))
+            colours = PASSING_COLOURS if self._passing else None
+            self._drawn = key, strips(half_blocks(self._as_text, *box, self._depth, colours))
         return self._drawn[1]
 
     def _placeholders(self) -> list[Strip]:
