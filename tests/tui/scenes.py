@@ -77,7 +77,7 @@ def fix_figures(patch: pytest.MonkeyPatch) -> None:
     patch.setenv("COLORTERM", "truecolor")
     patch.setenv("TERM", "xterm-256color")
     patch.delenv("NO_COLOR", raising=False)
-    patch.setattr("sdtui.tui.draft.secrets.randbelow", lambda _: SEED)
+    patch.setattr("sdtui.tui.draft.SystemRandom.randrange", lambda *_: SEED)
     patch.setattr(disk, "models", lambda: MODELS)
     patch.setattr(disk, "model_facts", lambda _: FACTS)
     patch.setattr(Reader, "count_tokens", _count_words)
@@ -89,7 +89,7 @@ def _count_words(reader: Reader, draft: Draft) -> None:
     reader._deliver(messages.TokensCounted(words + 2 if words else 0, 77))
 
 
-def _shades(image: Image.Image, columns: int, rows: int, _: ColourDepth) -> Cells:
+def _shades(image: Image.Image, columns: int, rows: int, *_: ColourDepth | int | None) -> Cells:
     """A picture in four shades, to be read in a snapshot; how it is drawn has tests of its own."""
     columns, rows = fit(image.width, image.height, columns, rows)
     grey = image.convert("L").resize((columns, rows), Image.Resampling.NEAREST).tobytes()
