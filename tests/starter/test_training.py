@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,15 @@ from tests.starter.sketches import NAMES, sketch
 
 TEXT = TextConfig(width=32, layers=1, heads=2, vocabulary=600)
 UNET = UnetConfig(block_out_channels=(32, 32, 64), heads=2)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small only lose time to a second thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def test_a_few_steps_bring_the_loss_down() -> None:
