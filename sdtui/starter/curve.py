@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw
 from sdtui.starter import device
 from sdtui.starter.checkpoint import load
 from sdtui.starter.config import TextConfig, UnetConfig
-from sdtui.starter.evaluate import GUIDANCE, Picture, Question, questions, score
 from sdtui.starter.judge import Judge
 from sdtui.starter.networks import build_unet
+from sdtui.starter.questions import GUIDANCE, Picture, Question, questions, score
 from sdtui.starter.sampling import decode, denoiser, sample
 from sdtui.starter.train_unet import Material
 

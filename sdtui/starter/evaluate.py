@@ -8,47 +8,27 @@ pictures only. The judge's own mistakes on real pictures of the same scenes are 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
-import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from sdtui.bundle import Bundle
 from sdtui.diffusion.pipeline import Pipeline
 from sdtui.request import GenerationRequest, Scheduler
 from sdtui.starter import MODEL_FOLDER
-from sdtui.starter.artwork import Artwork, prepare
-from sdtui.starter.captions import Grammar
+from sdtui.starter.artwork import prepare
 from sdtui.starter.config import PIXELS
-from sdtui.starter.judge import Judge, mark, rates
-from sdtui.starter.render import render
-from sdtui.starter.scene import Scene, SceneSource
+from sdtui.starter.judge import Judge
+from sdtui.starter.questions import GUIDANCE, Picture, diversity, questions, real, score
 
-KINDS = ("background", "place", "style", "pair")
-"""What of a question was never trained."""
-GUIDANCE = 4.0
 _ALIKE = 4
 """Seeds of each prompt whose diversity is measured."""
-
-Picture = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Question:
-    """One prompt."""
-
-    kind: str
-    scene: Scene
-    prompt: str
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -58,19 +38,6 @@ class Sampling:
     steps: int = 20
     scheduler: Scheduler = "dpm++2m"
     guidance: float = GUIDANCE
-
-
-def questions(artwork: Artwork, count: int) -> list[Question]:
-    """So many of each kind; the same every time, whatever the count of others."""
-    grammar = Grammar(artwork.names, artwork.synonyms)
-    source = SceneSource(len(artwork))
-    asked = []
-    for kind in KINDS:
-        generator = random.Random(f"questions {kind}")
-        for number in range(count):
-            scene = source.unseen(kind, generator)
-            asked.append(Question(kind, scene, grammar.plain(scene).text, number))
-    return asked
 
 
 def as_picture(image: Image.Image) -> Picture:
@@ -97,26 +64,6 @@ class Drawer:
             guidance_scale=sampling.guidance,
         )
         return self.pipeline.generate(request).image
-
-
-def score(judge: Judge, asked: Sequence[Question], pictures: Sequence[Picture]) -> dict[str, float]:
-    """The part of the pictures that is right, by question of :class:`~sdtui.starter.judge.Marks`."""
-    verdicts = judge(pictures)
-    return rates([mark(question.scene, seen) for question, seen in zip(asked, verdicts, strict=True)])
-
-
-def diversity(pictures: Sequence[Sequence[Picture]]) -> float:
-    """Root mean square difference of 8-bit pixels between pictures of one prompt, mean over prompts."""
-    means = []
-    for group in pictures:
-        pairs = itertools.combinations([each.astype(np.float32) for each in group], 2)
-        means.append(np.mean([np.sqrt(np.square(a - b).mean()) for a, b in pairs]))
-    return float(np.mean(means))
-
-
-def real(artwork: Artwork, asked: Sequence[Question], again: int = 0) -> list[Picture]:
-    """Real pictures of what was asked for."""
-    return [render(each.scene, artwork, np.random.default_rng([each.seed, again])) for each in asked]
 
 
 def grid() -> Iterator[Sampling]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sdtui.starter.captions import Grammar, article
 from sdtui.starter.config import BACKGROUNDS, COLOURS, STYLES
-from sdtui.starter.evaluate import KINDS
+from sdtui.starter.questions import KINDS
 from sdtui.starter.scene import Scene, SceneSource, Thing, boxes, held_out
 from sdtui.starter.tokenizer import END, START, corpus, read_tokenizer, train_tokenizer
 from sdtui.starter.train_text import token_ids

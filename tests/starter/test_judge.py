@@ -12,8 +12,8 @@ from torch.nn.functional import one_hot
 from sdtui.starter.artwork import prepare
 from sdtui.starter.config import BACKGROUNDS, STYLES, JudgeConfig
 from sdtui.starter.curve import chart
-from sdtui.starter.evaluate import KINDS, diversity, questions
 from sdtui.starter.judge import JudgeNetwork, mark, rates, read, targets
+from sdtui.starter.questions import KINDS, diversity, questions
 from sdtui.starter.scene import Scene, SceneSource, Thing, boxes, held_out
 from sdtui.starter.train_judge import examples
 from sdtui.starter.train_unet import is_milestone

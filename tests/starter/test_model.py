@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from sdtui.bundle import Bundle
 from sdtui.bundle.bundle import verify
 from sdtui.request import GenerationRequest
 from sdtui.starter import MODEL_FOLDER
+from sdtui.starter.evaluate import Drawer, Sampling
 from sdtui.starter.references import Evaluation, background_distance
+from sdtui.starter.sheet import prompts
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +47,20 @@ def test_the_same_request_gives_the_same_pixels_and_another_seed_others(evaluati
     assert evaluation.draw(prompt, seed=7).tobytes() == first.tobytes()
     assert evaluation.draw(prompt, seed=8).tobytes() != first.tobytes()
     assert evaluation.draw("banana on a blue background", seed=7).tobytes() != first.tobytes()
+
+
+def test_the_sheet_has_64_prompts_and_each_names_something_the_model_knows() -> None:
+    names = json.loads((MODEL_FOLDER / "subjects.json").read_text(encoding="utf-8"))
+    asked = prompts()
+    assert len({*asked}) == 64
+    for prompt in asked:
+        known = [name for name in names if re.search(rf"\b{re.escape(name)}\b", prompt)]
+        assert len(known) >= 1 + bool(re.search(" next to | above | and |to the left of", prompt))
+
+
+def test_the_judge_is_given_pictures_of_its_own_size() -> None:
+    drawer = Drawer(MODEL_FOLDER)
+    picture = drawer("red apple on a blue background", 1, Sampling(steps=1))
+    drawer.pipeline.close()
+    assert picture.shape == (128, 128, 3)
+    assert picture.dtype == np.uint8
