@@ -26,6 +26,8 @@ GAP = 6
 """Cells that stay the same and are written all the same: to go past them takes about as many bytes."""
 JOINERS = frozenset("\u200d\ufe0f")
 """What makes the width of a text another one than that of its characters."""
+LINED = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 9 | 1 << 12
+"""Rich's attributes that are seen where no character is: lines under, through and over, and reverse."""
 
 _COLOUR = r"8;(?:2;\d+;\d+;\d+|5;\d+)"
 _COLOURS = re.compile(rf"(?:(?P<foreground>3{_COLOUR});)?(?P<background>4{_COLOUR})")
@@ -215,13 +217,14 @@ def _cells(strip: Strip, colours: ColorSystem) -> Cells | None:
     return (characters, looks) if len(characters) == strip.cell_length else None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
 def _look(style: Style, colours: ColorSystem) -> tuple[Look, Look]:
     """How a character looks in a style, and how a space does."""
-    sgr = ground = Strip.render_ansi(style, colours)
-    if not (style.underline or style.underline2 or style.overline or style.strike or style.reverse):
-        ground = Strip.render_ansi(Style.from_color(None, style.bgcolor), colours)
-    return Look(sgr, ground), Look(ground, ground)
+    sgr = ground = style._ansi or Strip.render_ansi(style, colours)
+    if not style._attributes & style._set_attributes & LINED:
+        ground = ";".join(style.bgcolor.downgrade(colours).get_ansi_codes(False)) if style.bgcolor else ""
+    look = Look(sgr, ground)
+    return look, look if sgr == ground else Look(ground, ground)
 
 
 def _spread(text: str, characters: list[str]) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import groupby
 
-from rich.color import Color
+from rich.color import Color, ColorType
+from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
@@ -17,10 +18,12 @@ from sdtui.terminal.halfblock import EMPTY
 
 @lru_cache(maxsize=16384)
 def _style(foreground: RGB | None, background: RGB | None) -> Style:
-    return Style.from_color(
-        Color.from_rgb(*foreground) if foreground else None,
-        Color.from_rgb(*background) if background else None,
-    )
+    return Style.from_color(_colour(foreground), _colour(background))
+
+
+def _colour(rgb: RGB | None) -> Color | None:
+    """Without its name in hexadecimals, which takes longer than the rest, and which nobody reads."""
+    return Color("", ColorType.TRUECOLOR, triplet=ColorTriplet(*rgb)) if rgb else None
 
 
 def strips(cells: Cells) -> list[Strip]:

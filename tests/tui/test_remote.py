@@ -22,6 +22,7 @@ from sdtui.engine.client import EngineClient
 from sdtui.engine.protocol import Cancel
 from sdtui.history import History
 from sdtui.settings import Settings, places, save_settings
+from sdtui.tui.remembered import studio_file
 from tests.engine.talk import snapshot
 from tests.terminal.fake_terminal import KITTY, MUTE, PLAIN, SDTUI, WEZTERM, XTERM, FakeTerminal, Profile
 
@@ -124,6 +125,7 @@ def cancel_all() -> None:
 )
 def test_a_connection_breaks_and_the_work_goes_on(name: str) -> None:
     link = LINKS[name]
+    studio_file().unlink(missing_ok=True)
     with opened(link) as terminal:
         terminal.type(f"a pear by {name}".encode())
         terminal.until(lambda _: f"pear by {name}" in shown(terminal, link.size), PATIENCE)
