@@ -130,7 +130,7 @@ def _sixel(image: Image.Image, box: Box, slice_bytes: int) -> list[Piece]:
 def _whole_bands(image: Image.Image, box: Box) -> Image.Image:
     """At the size of the box, less what would be part of a band: tmux paints another row of cells for it."""
     width, height = box.pixels
-    return _exactly(image.convert("RGB"), width, max(1, height - height % BAND))
+    return _exactly(image.convert("RGB"), width, height).crop((0, 0, width, max(1, height - height % BAND)))
 
 
 def _coarse(image: Image.Image, box: Box) -> Image.Image:
@@ -139,7 +139,7 @@ def _coarse(image: Image.Image, box: Box) -> Image.Image:
 
     width, height = box.pixels
     small = _exactly(image.convert("RGB"), max(1, width // COARSE), max(1, height // COARSE))
-    return small.resize((width, max(1, height - height % BAND)), Image.Resampling.NEAREST)
+    return _whole_bands(small.resize((width, height), Image.Resampling.NEAREST), box)
 
 
 def _rows(image: Image.Image, box: Box, top: int, bottom: int) -> Image.Image:

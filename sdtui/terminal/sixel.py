@@ -76,9 +76,8 @@ def _passes(band: dict[int, bytearray]) -> list[list[tuple[int, bytes]]]:
     """Colours and their characters, those in one list one to the right of the other."""
     passes: list[list[tuple[int, bytes]]] = []
     ends: list[tuple[int, int]] = []
-    strokes = [(colour, plane, plane.strip(GAP)) for colour, plane in band.items()]
-    placed = [(plane.find(drawn[:1]), colour, drawn) for colour, plane, drawn in strokes]
-    for begin, colour, drawn in sorted(placed):
+    strokes = [(plane.find((drawn := plane.strip(GAP))[0]), colour, drawn) for colour, plane in band.items()]
+    for begin, colour, drawn in sorted(strokes):
         # After the pass that ends nearest to it.
         place = bisect_right(ends, (begin, len(passes))) - 1
         end, number = ends.pop(place) if place >= 0 else (0, len(passes))
