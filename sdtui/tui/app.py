@@ -314,6 +314,12 @@ class Studio(App[None]):
         self.theme = name
         self.reader.save_theme(name)
 
+    def action_command_palette(self) -> None:
+        from sdtui.tui.palette import Palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
+
     def action_open(self, part: str) -> None:
         self.create.open(part)
 

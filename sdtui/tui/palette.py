@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, cast
 
 import msgspec
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 from sdtui.request import SCHEDULERS
 from sdtui.tui.commands import COMMANDS, usable
@@ -36,6 +36,14 @@ def entries(studio: Studio) -> Iterator[Entry]:
         yield Entry(f"scheduler: {scheduler}", "Use this scheduler", f"use('scheduler', {scheduler!r})")
     for theme in sorted(studio.available_themes):
         yield Entry(f"theme: {theme}", "Use these colours", f"use_theme({theme!r})")
+
+
+class Palette(CommandPalette):
+    """Textual's, which raises KeyError for a page of a list that is too small to be seen."""
+
+    def _action_command_list(self, action: str) -> None:
+        if self.query_one(CommandList).scrollable_content_region:
+            super()._action_command_list(action)
 
 
 class StudioCommands(Provider):

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.widgets import OptionList, Static
 
 from sdtui.tui.figures import shortened, size_on_disk
-from sdtui.tui.widgets.lines import fill
+from sdtui.tui.widgets.lines import Lines, fill
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ class Library(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static("LIBRARY", classes="title")
-        yield OptionList(id="models", compact=True)
+        yield Lines(id="models", compact=True)
 
     def show(self, models: tuple[Model, ...], current: str) -> None:
         """List the models, the current one marked."""

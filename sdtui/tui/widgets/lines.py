@@ -1,4 +1,4 @@
-"""A list's lines, written anew."""
+"""A list of lines to choose from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ from collections.abc import Sequence
 from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
+
+
+class Lines(OptionList):
+    """A list that may be too small to be seen: it has no pages then, where Textual's raises KeyError."""
+
+    def action_page_up(self) -> None:
+        if self.scrollable_content_region:
+            super().action_page_up()  # type: ignore[no-untyped-call]
+
+    def action_page_down(self) -> None:
+        if self.scrollable_content_region:
+            super().action_page_down()  # type: ignore[no-untyped-call]
 
 
 def fill(

@@ -19,7 +19,7 @@ from sdtui.engine.protocol import Conversion, Job, Way
 from sdtui.tui.converting import advance_of
 from sdtui.tui.engine_view import EngineView
 from sdtui.tui.figures import shortened
-from sdtui.tui.widgets.lines import fill
+from sdtui.tui.widgets.lines import Lines, fill
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -72,7 +72,7 @@ class Queue(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static(self._title(), classes="title")
-        yield OptionList(id="jobs", compact=True)
+        yield Lines(id="jobs", compact=True)
 
     def show(self, engine: EngineView) -> None:
         """List the engine's jobs."""
