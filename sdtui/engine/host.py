@@ -16,6 +16,7 @@ from functools import partial
 from sdtui import __version__
 from sdtui.diffusion.events import PipelineEvent
 from sdtui.engine.address import Address
+from sdtui.engine.awake import Awake
 from sdtui.engine.conversions import Conversions
 from sdtui.engine.framing import FramingError, Unframer
 from sdtui.engine.memory import Meter
@@ -73,6 +74,7 @@ class Host:
         self._visitors: set[Visitor] = set()
         self._bench = Workbench(places.log)
         self._meter = Meter()
+        self._awake = Awake()
         self._work = asyncio.Event()
         self._over = asyncio.Event()
         self._unsaved = False
@@ -107,6 +109,7 @@ class Host:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._awake.keep(False)
             self._queue.put_back()
             self._queue.save()
             await self._bench.clear()
@@ -118,6 +121,7 @@ class Host:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self._conversions.survey()
+            self._awake.keep(not self._idle)
             self._gauge()
             with contextlib.suppress(OSError, SdtuiError):  # a log-out may sweep the runtime folder
                 await address.keep(self._welcome)
