@@ -142,6 +142,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "redraw", "alt+r", "redraw", "redraw", "Draw all anew: something else has written to the terminal"
     ),
+    Command("copy-path", "alt+c", "screen('copy_path')", "copy path", "Copy the path of the picture"),
     Command("unload", "alt+u", "unload", "unload", "Take the model out of memory until the next picture"),
     Command("lock-seed", "", "lock_seed", "lock seed", "Keep the seed, or draw one for each picture"),
     Command("undo-settings", "alt+z", "undo_settings", "undo settings", "Take a change of the settings back"),

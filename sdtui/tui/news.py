@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sdtui.engine.protocol import Conversion, Finished, Snapshot
 from sdtui.tui import messages
+from sdtui.tui.calling import call, news
 from sdtui.tui.engine_link import LinkEvent
 from sdtui.tui.widgets.recent import RecentStrip
 
@@ -48,7 +49,10 @@ def take_in(studio: Studio, message: messages.FromThread) -> None:
 
 def _hear(studio: Studio, event: LinkEvent) -> None:
     """The engine, or the link to it, says something."""
+    before = studio.session.engine
     studio.session.hear(event)
+    if ended := news(before, event):
+        call(studio, ended)
     if isinstance(event, Finished | Snapshot):
         studio.reader.recent()
     for sheet in studio.session.sheets.ready(studio.session.engine):

@@ -208,6 +208,17 @@ def _say(studio: Studio, text: str) -> None:
     studio.show()
 
 
+def copy_path(studio: Studio) -> None:
+    """Copy the path of the shown picture, by OSC 52; it is shown too, for terminals that do not take it."""
+    shown = studio.session.opened or studio.session.latest
+    if shown is None:
+        _say(studio, "there is no picture yet")
+    else:
+        studio.copy_to_clipboard(shown.path)
+        studio.session.notice = Notice("copied, where the terminal lets programs copy:", file=shown.path)
+        studio.show()
+
+
 def model(studio: Studio) -> None:
     """See everything known of the model that is used."""
     from sdtui.tui.screens.model_details import ModelDetails
@@ -275,5 +286,6 @@ OPENINGS: dict[str, Callable[[Studio], None]] = {
         help,
         jump,
         empty_trash,
+        copy_path,
     )
 }
