@@ -50,9 +50,7 @@ class Log(ClosesOnce[None]):
         yield KeyHints(HINTS)
 
     def on_mount(self) -> None:
-        log = self.query_one("#log")
-        log.anchor()  # it stays at its end, unless somebody scrolls up
-        log.focus()
+        self.query_one("#log").focus()
         self.set_interval(LOOK_SECONDS, self._look)
         self.call_later(self._look)
 
@@ -60,7 +58,14 @@ class Log(ClosesOnce[None]):
         size, text = await asyncio.to_thread(tail, self._file)
         if size != self._read:
             self._read = size
+            at_end = self.query_one("#log").is_vertical_scroll_end
             self.query_one("#log-text", Static).update(Content(text or "nothing has been written yet"))
+            if at_end:
+                self.call_after_refresh(self.action_end)
+
+    def on_resize(self) -> None:
+        if self.query_one("#log").is_vertical_scroll_end:
+            self.call_after_refresh(self.action_end)
 
     def action_start(self) -> None:
         self.query_one("#log").scroll_home(animate=False)

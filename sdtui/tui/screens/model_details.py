@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from textwrap import wrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -50,7 +52,13 @@ class ModelDetails(ClosesOnce[None], ModalScreen[None]):
         except SdtuiError as error:
             content = Content.assemble(("✗ ", "bold $error"), failure_line(error))
         else:
-            content = Content("\n").join(
-                Content.assemble((f"{name:<{LABEL}} ", "$foreground-muted"), text) for name, text in facts
-            )
+            columns = self.query_one("#facts").size.width - LABEL - 1
+            content = Content("\n").join(line for fact in facts for line in _lines(*fact, max(20, columns)))
         self.query_one("#facts", Static).update(content)
+
+
+def _lines(name: str, text: str, columns: int) -> Iterator[Content]:
+    """A fact, what is long of it in lines under each other."""
+    first, *further = wrap(text, columns) if len(text) > columns else [text]
+    yield Content.assemble((f"{name:<{LABEL}} ", "$foreground-muted"), first)
+    yield from (Content(" " * (LABEL + 1) + each) for each in further)

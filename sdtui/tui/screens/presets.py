@@ -18,7 +18,7 @@ from sdtui.tui.presets import Preset
 from sdtui.tui.request_rows import label, value
 from sdtui.tui.screens.closing import ClosesOnce
 from sdtui.tui.widgets.key_hints import KeyHints
-from sdtui.tui.widgets.lines import fill
+from sdtui.tui.widgets.lines import Lines, fill
 
 NAME = 20
 HINTS = {
@@ -67,7 +67,7 @@ class Presets(ClosesOnce[Preset | None], ModalScreen[Preset | None]):
             yield Static(
                 Content.assemble(("now: ", "$foreground-muted"), spoken(self._present)), id="present"
             )
-            yield OptionList(compact=True)
+            yield Lines(compact=True)
             yield KeyHints(HINTS)
 
     # ---- the list ---------------------------------------------------------------------------

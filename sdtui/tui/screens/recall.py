@@ -21,7 +21,7 @@ from sdtui.tui.messages import Found
 from sdtui.tui.screens.closing import ClosesOnce
 from sdtui.tui.session import Picture
 from sdtui.tui.widgets.key_hints import KeyHints
-from sdtui.tui.widgets.lines import fill
+from sdtui.tui.widgets.lines import Lines, fill
 
 HINTS = {
     "recall.take": "take its request",
@@ -56,7 +56,7 @@ class Recall(ClosesOnce[GenerationRequest | None], ModalScreen[GenerationRequest
         with Vertical(id="recall"):
             yield Static("RECALL", classes="title")
             yield Input(placeholder="words of an earlier prompt", compact=True)
-            yield OptionList(compact=True)
+            yield Lines(compact=True)
             yield KeyHints(HINTS)
 
     def on_mount(self) -> None:
