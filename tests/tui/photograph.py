@@ -1,6 +1,7 @@
 """Photographs of the studio: ``python -m tests.tui.photograph out.png --size 160x48``.
 
-``--convert SOURCE`` photographs the conversion dialog with the forecast of SOURCE.
+``--all FOLDER`` photographs every main screen into FOLDER. ``--convert SOURCE`` photographs the
+conversion dialog with the forecast of SOURCE, among the others or alone.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pyte
 from PIL import Image, ImageDraw, ImageFont
 
 from tests.tui.real_terminal import RealTerminal
+from tests.tui.tour import tour
 
 CELL = (10, 21)
 FONT_SIZE = 16
@@ -70,6 +72,11 @@ def photograph(screen: pyte.Screen) -> Image.Image:
     return image
 
 
+def keep(image: Image.Image, path: Path) -> None:
+    """Write it as small as a PNG can be."""
+    image.save(path, optimize=True)
+
+
 def _draw_block(draw: ImageDraw.ImageDraw, char: str, left: int, top: int, ink: str) -> bool:
     """Draw a character that has to fill its cell exactly; False for any other."""
     width, height = CELL
@@ -112,13 +119,23 @@ def _font(bold: bool) -> ImageFont.FreeTypeFont:
 def main() -> None:
     """Open the studio, make pictures, and photograph it when they are there."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("output", type=Path)
+    parser.add_argument("output", type=Path, nargs="?")
+    parser.add_argument("--all", metavar="FOLDER", type=Path, help="photograph every main screen")
     parser.add_argument("--size", default="160x48")
     parser.add_argument("--prompt", action="append", help="repeat it for several pictures")
     parser.add_argument("--step", help="photograph the last picture at this step, such as 12/20")
     parser.add_argument("--press", action="append", help="a key before the photograph; repeat it for several")
     parser.add_argument("--convert", metavar="SOURCE", help="photograph the conversion dialog instead")
     options = parser.parse_args()
+    if options.all:
+        source = options.convert
+        tour(
+            lambda terminal, name: keep(photograph(terminal.screen), options.all / f"{name}.png"),
+            (lambda terminal: open_conversion(terminal, source)) if source else None,
+        )
+        return
+    if options.output is None:
+        parser.error("say where the photograph goes")
     columns, rows = map(int, options.size.split("x"))
     *earlier, last = options.prompt or ["red apple on a blue background"]
     with RealTerminal([sys.executable, "-m", "sdtui"], columns, rows) as terminal:
@@ -130,7 +147,7 @@ def main() -> None:
         for key in options.press or ():
             terminal.press(key)
             terminal.rest()
-        photograph(terminal.screen).save(options.output)
+        keep(photograph(terminal.screen), options.output)
         terminal.press("ctrl+q")
         terminal.ended()
 
