@@ -10,6 +10,7 @@ from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits
 
 from sdtui.request import SCHEDULERS
 from sdtui.tui.commands import COMMANDS, usable
+from sdtui.tui.screens.closing import ClosesOnce
 
 if TYPE_CHECKING:
     from sdtui.tui.app import Studio
@@ -38,8 +39,10 @@ def entries(studio: Studio) -> Iterator[Entry]:
         yield Entry(f"theme: {theme}", "Use these colours", f"use_theme({theme!r})")
 
 
-class Palette(CommandPalette):
-    """Textual's, which raises KeyError for a page of a list that is too small to be seen."""
+class Palette(ClosesOnce[None], CommandPalette):
+    """Textual's, which two enters in a row would close twice, and which raises KeyError for a page of a
+    list that is too small to be seen.
+    """
 
     def _action_command_list(self, action: str) -> None:
         if self.query_one(CommandList).scrollable_content_region:

@@ -57,7 +57,7 @@ def test_every_snapshot_belongs_to_a_scene() -> None:
 async def becomes(studio: Opened, home: Path, wanted: str) -> None:
     """Let the studio run until its screen is as written down."""
     try:
-        await studio.until(lambda: written(studio.app, home) == wanted, 5)
+        await studio.until(lambda: written(studio.app, home) == wanted)
     except AssertionError:
         assert written(studio.app, home).splitlines() == wanted.splitlines()
 

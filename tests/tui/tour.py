@@ -119,7 +119,7 @@ def _pictures(shoot: Shoot) -> None:
 def _dialogs(shoot: Shoot, forecast: Callable[[RealTerminal], object] | None) -> None:
     """The screens of words."""
     with _studio(*LARGE) as terminal:
-        for name, title in (("settings", "SETTINGS"), ("model details", "MODEL"), ("log", "LOG")):
+        for name, title in (("settings", "SETTINGS"), ("model details", "MODEL")):
             _press(terminal, "ctrl+p")
             terminal.type(name)
             terminal.rest()

@@ -1,4 +1,4 @@
-"""Screens above the main one close once, however often they are asked to."""
+"""Screens above the main one take keys from when they are whole, and close once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from textual.screen import Screen, ScreenResultType
 
 
 class ClosesOnce(Screen[ScreenResultType]):
-    """Two closing keys may arrive together: the second neither answers again nor closes another screen."""
+    """Keys may arrive together: one that comes before the screen's parts do has nothing to act on, and a
+    second closing one neither answers again nor closes another screen.
+    """
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return super().check_action(action, parameters) if self.is_mounted else False
 
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
         return super().dismiss(result) if self.app.screen is self else AwaitComplete()

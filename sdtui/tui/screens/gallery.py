@@ -203,7 +203,7 @@ class Gallery(ClosesOnce[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What is done with a picture has no use where there is none."""
-        if action in OF_A_PICTURE and self.is_mounted and not self._grid.identities:
+        if self.is_mounted and action in OF_A_PICTURE and not self._grid.identities:
             return None
         if action == "undo" and not self._deleted:
             return None

@@ -76,7 +76,8 @@ class Help(ClosesOnce[None], ModalScreen[None]):
         return Content("\n").join(lines[:-1])
 
     def on_resize(self) -> None:
-        self.query_one("#keys", Static).update(self._content())
+        for keys in self.query("#keys").results(Static):  # none while it closes
+            keys.update(self._content())
 
     def action_page(self, by: int) -> None:
         scroll = self.query_one(VerticalScroll)

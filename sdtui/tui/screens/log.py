@@ -64,8 +64,9 @@ class Log(ClosesOnce[None]):
                 self.call_after_refresh(self.action_end)
 
     def on_resize(self) -> None:
-        if self.query_one("#log").is_vertical_scroll_end:
-            self.call_after_refresh(self.action_end)
+        for log in self.query("#log"):  # none while it closes
+            if log.is_vertical_scroll_end:
+                self.call_after_refresh(self.action_end)
 
     def action_start(self) -> None:
         self.query_one("#log").scroll_home(animate=False)
