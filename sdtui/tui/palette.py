@@ -39,7 +39,7 @@ def entries(studio: Studio) -> Iterator[Entry]:
         yield Entry(f"theme: {theme}", "Use these colours", f"use_theme({theme!r})")
 
 
-class Palette(ClosesOnce[None], CommandPalette):
+class Palette(CommandPalette, ClosesOnce[None]):
     """Textual's, which two enters in a row would close twice, and which raises KeyError for a page of a
     list that is too small to be seen.
     """
