@@ -215,7 +215,7 @@ def copy_path(studio: Studio) -> None:
         _say(studio, "there is no picture yet")
     else:
         studio.copy_to_clipboard(shown.path)
-        studio.session.notice = Notice("copied, where the terminal lets programs copy:", file=shown.path)
+        studio.session.notice = Notice("copied", file=shown.path)
         studio.show()
 
 

@@ -62,7 +62,7 @@ async def test_the_bell_rings_when_a_long_picture_is_done(monkeypatch: pytest.Mo
 @pytest.mark.usefixtures("home")
 async def test_the_path_is_copied_and_shown() -> None:
     record = make_picture(APPLE)
-    async with opened() as studio:
+    async with opened(80, 24) as studio:
         await studio.press("alt+c")
         await studio.shows("copied", str(record.path)[-30:])
         assert studio.app.clipboard == str(record.path)
