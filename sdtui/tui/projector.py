@@ -166,8 +166,8 @@ class Projector:
 
     @property
     def through_text(self) -> bool:
-        """Whether a picture is drawn at once, as text: nobody tells how fast the text gets through."""
-        return self.choice.protocol in ("halfblock", "none") and (self._write is None or self._dialogue.mute)
+        """Whether a picture is drawn at once, as text: there is no terminal to wait for."""
+        return self.choice.protocol in ("halfblock", "none") and self._write is None
 
     def room(self, columns: int, rows: int) -> tuple[int, int]:
         """The box for a preview that is sent cell by cell or pixel by pixel, as the link takes it."""
