@@ -132,7 +132,7 @@ class Conversions:
             return
         try:
             with contextlib.suppress(psutil.Error, OSError):
-                psutil.Process(converter.pid).nice(NICENESS)
+                psutil.Process(converter.pid).nice(psutil.Process().nice() + NICENESS)
             await asyncio.to_thread(
                 _listen, converter, lambda event: loop.call_soon_threadsafe(self._hear, job, event)
             )
