@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.tiny import TinyTorch
 
+for name in ("COLUMNS", "LINES"):  # which xdist sets: programs on a terminal of their own would believe them
+    os.environ.pop(name, None)
 hypothesis.settings.register_profile("sdtui", deadline=None)  # a busy machine is no error of ours
 hypothesis.settings.load_profile("sdtui")
 

@@ -125,12 +125,21 @@ class Studio(App[None]):
         self.register_theme(THEME)
         self._wanted_keymap = settings.keymap
         self.theme = settings.theme if settings.theme in self.available_themes else NAME
+        self._colours = self.get_css_variables()
+        self.stylesheet.set_variables(self._colours)
 
     def get_default_screen(self) -> Create:
         return self.create
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return FALLBACKS
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Where colours have changed: as it starts Textual asks for it too, just after reading all of it."""
+        colours = self.get_css_variables()
+        if colours != self._colours:
+            self._colours = colours
+            super().refresh_css(animate)
 
     # ---- coming and going -------------------------------------------------------------------
 

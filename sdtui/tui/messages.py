@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sdtui.tui.presets import Preset
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class FromEngine(Message):
     """The engine, or the link to it, says something."""
 
@@ -55,21 +55,21 @@ class FromEngine(Message):
                 return False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ModelsListed(Message):
     """These models are installed."""
 
     models: tuple[Model, ...]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RecentListed(Message):
     """These are the newest pictures."""
 
     pictures: tuple[Picture, ...]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ImageLoaded(Message):
     """A picture is ready to be shown."""
 
@@ -77,14 +77,14 @@ class ImageLoaded(Message):
     image: Image.Image
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ThumbnailsLoaded(Message):
     """Small images by picture id; None for a picture that cannot be read."""
 
     images: dict[int, Image.Image | None]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class PicturesFound(Message):
     """The ids of the pictures that a search of the gallery asked for, in its order."""
 
@@ -92,21 +92,21 @@ class PicturesFound(Message):
     identities: tuple[int, ...]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class PicturesRead(Message):
     """These pictures are as the history has them now."""
 
     pictures: tuple[Picture, ...]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class PresetsRead(Message):
     """These presets are kept, by name."""
 
     presets: Mapping[str, Preset]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class SheetWritten(Message):
     """An X/Y sheet is on disk, of so many pixels (width, height)."""
 
@@ -115,14 +115,14 @@ class SheetWritten(Message):
     size: tuple[int, int]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class PeakForecast(Message):
     """What the request as it is written will take of the memory; None where nobody knows."""
 
     forecast: MemoryForecast | None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class PromptsRead(Message):
     """The prompts of the history, newest first, and its negative ones."""
 
@@ -130,7 +130,7 @@ class PromptsRead(Message):
     negative_prompts: Sequence[str]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class TokensCounted(Message):
     """How long a prompt is."""
 
@@ -138,7 +138,7 @@ class TokensCounted(Message):
     limit: int
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Found(Message):
     """These pictures match a search."""
 
@@ -146,7 +146,7 @@ class Found(Message):
     pictures: tuple[Picture, ...]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Forecasted(Message):
     """What a conversion will take, or why that cannot be told."""
 
@@ -154,7 +154,7 @@ class Forecasted(Message):
     answer: Forecast | Failure
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class WentWrong(Message):
     """Something in the background did not work."""
 

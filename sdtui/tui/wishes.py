@@ -9,28 +9,28 @@ from textual.message import Message
 from sdtui.tui.session import Picture
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Take(Message):
     """Go on from this picture's request."""
 
     picture: Picture
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Mark(Message):
     """Compare this picture with the marked one, or mark it."""
 
     picture: Picture
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Vary(Message):
     """Make an X/Y sheet from this picture's request."""
 
     picture: Picture
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class StartFrom(Message):
     """Make the next picture from this one."""
 

@@ -81,7 +81,7 @@ class Create(Screen[None]):
 
     AUTO_FOCUS = "#prompt"
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class Edited(Message):
         """The person changed the session: draw it again, and remember it."""
 

@@ -43,7 +43,8 @@ class ModelDetails(ClosesOnce[None], ModalScreen[None]):
                 yield Static("looking at it…", id="facts")
             yield KeyHints({"model.close": "close"})
 
-    async def on_mount(self) -> None:
+    def on_mount(self) -> None:
+        super().on_mount()
         self.run_worker(self._read())
 
     async def _read(self) -> None:

@@ -40,19 +40,19 @@ class Library(Vertical):
         Binding("i", "details", "everything known of this model", id="library.details", show=False),
     ]
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class DetailsWanted(Message):
         """The person wants to know all about this model."""
 
         model: Model
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class Chosen(Message):
         """The person wants this model."""
 
         model: Model
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class MoreWanted(Message):
         """The person wants a model that is not here."""
 

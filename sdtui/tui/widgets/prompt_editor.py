@@ -31,7 +31,7 @@ class PromptEditor(TextArea):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"prompt--sign", "prompt--drawn", "prompt--more", "prompt--less"}
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class Walked(Message):
         """The cursor left the text at the top (``by`` +1, to earlier prompts) or the bottom (-1)."""
 

@@ -55,13 +55,13 @@ class Queue(Vertical):
         Binding("f,shift+home", "move('first')", "make it next", id="queue.first", show=False),
     ]
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class Removed(Message):
         """The person does not want this job any more."""
 
         job: str
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class Moved(Message):
         """The person wants this job made earlier or later."""
 

@@ -42,13 +42,13 @@ class RecentStrip(Widget, can_focus=True):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"recent--label", "recent--mark"}
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class Opened(Message):
         """The person looks at this picture."""
 
         picture: Picture
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class Wanted(Message):
         """These pictures are in sight, and their thumbnails are wanted."""
 

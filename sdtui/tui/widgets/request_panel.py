@@ -54,13 +54,13 @@ class RequestPanel(Widget, can_focus=True):
         Binding("ctrl+y", "app.redo_settings", "make it again", id="request.redo", show=False),
     ]
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class Changed(Message):
         """The person wants the draft to be this."""
 
         draft: Draft
 
-    @dataclass
+    @dataclass(eq=False, repr=False)
     class Refused(Message):
         """What was typed is no value for its row."""
 
