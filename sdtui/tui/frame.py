@@ -220,7 +220,7 @@ def _cells(strip: Strip, colours: ColorSystem) -> Cells | None:
 @lru_cache(maxsize=16384)
 def _look(style: Style, colours: ColorSystem) -> tuple[Look, Look]:
     """How a character looks in a style, and how a space does."""
-    sgr = ground = style._ansi or Strip.render_ansi(style, colours)
+    sgr = ground = Strip.render_ansi(style, colours)
     if not style._attributes & style._set_attributes & LINED:
         ground = ";".join(style.bgcolor.downgrade(colours).get_ansi_codes(False)) if style.bgcolor else ""
     look = Look(sgr, ground)

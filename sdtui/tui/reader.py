@@ -58,7 +58,12 @@ class Reader:
 
     def search(self, text: str) -> None:
         """Answers Found."""
-        self._background.do(lambda: self._deliver(messages.Found(text, disk.search(text, SEARCHED))))
+
+        def read() -> None:
+            self._tokenizer = None  # up to 15 MB, and who looks through pictures counts no tokens
+            self._deliver(messages.Found(text, disk.search(text, SEARCHED)))
+
+        self._background.do(read)
 
     def image(self, picture: Picture) -> None:
         """Answers ImageLoaded."""
