@@ -52,6 +52,7 @@ def gallery(studio: Studio) -> None:
     def closed(_: None) -> None:
         studio.reader.recent()
 
+    studio.reader.forget_vocabulary()
     studio.push_screen(Gallery(studio.session, studio.create.depth), closed)
 
 

@@ -59,11 +59,7 @@ class Reader:
     def search(self, text: str) -> None:
         """Answers Found."""
 
-        def read() -> None:
-            self._tokenizer = None  # up to 15 MB, and who looks through pictures counts no tokens
-            self._deliver(messages.Found(text, disk.search(text, SEARCHED)))
-
-        self._background.do(read)
+        self._background.do(lambda: self._deliver(messages.Found(text, disk.search(text, SEARCHED))))
 
     def image(self, picture: Picture) -> None:
         """Answers ImageLoaded."""
@@ -124,6 +120,14 @@ class Reader:
             return messages.TokensCounted(tokens.count, tokens.limit)
 
         self._background.do(count)
+
+    def forget_vocabulary(self) -> None:
+        """Give up to 15 MB back, until tokens are counted again."""
+
+        def forget() -> None:
+            self._tokenizer = None
+
+        self._background.do(forget)
 
     def forecast(self, draft: Draft, models: Sequence[Model]) -> None:
         """Answers PeakForecast."""
